@@ -1,0 +1,53 @@
+# Two commands are enough on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+export HF_HUB_OFFLINE = 1
+
+.PHONY: install demo demo-full test test-slow test-all lint format schemas clean
+
+install: $(STAMP)
+
+# torch comes first and alone, so that its pinned version decides; the stamp is younger than what it was made from.
+$(STAMP): pyproject.toml envs/constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("mmclip needs Python 3.11 or newer, found " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt torch torchvision
+	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt --editable '.[test]'
+	touch $@
+
+demo: $(STAMP)
+	@MMCLIP_CUDA=0 $(BIN)/mmclip run --configfile config/config.yaml --rerun-triggers mtime params input
+	@$(BIN)/mmclip summary results/demo
+
+demo-full: $(STAMP)
+	@$(BIN)/mmclip run --configfile config/full.yaml
+	@$(BIN)/mmclip summary results/full
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -m "not slow and not long and not gpu" -n 2 --dist loadgroup
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m "slow and not long and not gpu"
+
+test-all: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow
+
+# The JSON schemas that the workflow checks configs with are generated from the pydantic models.
+schemas: $(STAMP)
+	$(BIN)/python -m mmclip.config.schema workflow/schemas
+
+clean:
+	rm -rf $(VENV) .build results .snakemake

@@ -1,0 +1,5 @@
+"""``python -m mmclip``."""
+
+from mmclip.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""Settings of every stage, checked by pydantic."""

@@ -1,0 +1,67 @@
+"""The whole config of a run of the workflow: one section a stage."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, field_validator, model_validator
+
+from mmclip.config.base import Settings
+from mmclip.config.evaluation import EvaluateSettings
+from mmclip.config.filtering import Filtering, Validation
+from mmclip.config.imaging import PackSettings
+from mmclip.config.ingest import PhantomSource, TableSource
+from mmclip.config.labeling import DisambiguateSettings, LabelSettings
+from mmclip.config.report import ReportSettings, SearchSettings
+from mmclip.config.translation import Translation
+from mmclip.languages import ENGLISH, LANGUAGES
+
+Source = Annotated[PhantomSource | TableSource, Field(discriminator="kind")]
+
+
+class Threads(Settings):
+    """Threads or processes of the jobs that use several; results do not depend on them."""
+
+    ingest: int = Field(2, ge=1)
+    pack: int = Field(2, ge=1)
+    translate: int = Field(1, ge=1)
+    train: int = Field(2, ge=1, description="of training and evaluation jobs")
+
+
+class Config(Settings):
+    """config/config.yaml. Unknown keys are errors; what is left out has the default given here."""
+
+    run: str = Field("demo", pattern=r"^[A-Za-z0-9_.-]+$", description="results go to <results>/<run>")
+    results: str = Field("results", pattern=r"^[^\s'\"]+$", description="folder of all results")
+    seed: int = Field(0, ge=0, description="added to the seed of every experiment")
+    languages: tuple[str, ...] = Field(tuple(LANGUAGES), min_length=1, description="FLORES-200 codes, English among them")
+    datasets: dict[str, Source] = Field(min_length=1, description="name -> where it comes from")
+    shards: int = Field(1, ge=1, le=999, description="jobs a language and data set; sized for half an hour each")
+    experiments: dict[str, str] = Field({}, description="name -> its YAML file, from the checkout's root")
+    pack: PackSettings = PackSettings()
+    translate: Translation = Translation()
+    filter: Filtering = Filtering()
+    validate_: Validation = Field(Validation(), alias="validate")
+    label: LabelSettings = LabelSettings()
+    disambiguate: DisambiguateSettings = DisambiguateSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+    report: ReportSettings = ReportSettings()
+    search: SearchSettings | None = Field(None, description="none: no search page")
+    threads: Threads = Threads()
+
+    @field_validator("languages")
+    @classmethod
+    def _known(cls, codes: tuple[str, ...]) -> tuple[str, ...]:
+        for code in codes:
+            if code not in LANGUAGES:
+                raise ValueError(f"{code!r} is not a language of mmclip (FLORES-200 code); known: {', '.join(LANGUAGES)}")
+        if ENGLISH not in codes:
+            raise ValueError(f"{ENGLISH} must be among them: labels are read from the English reports")
+        return codes
+
+    @model_validator(mode="after")
+    def _references(self) -> Config:
+        for name in self.evaluate.benchmarks:
+            if name not in self.datasets:
+                raise ValueError(f"evaluate.benchmarks: no data set {name!r}; data sets: {', '.join(self.datasets)}")
+        return self

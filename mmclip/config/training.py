@@ -1,0 +1,193 @@
+"""Settings of an experiment: what is trained, on what, how long, with which objectives."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from mmclip.config.base import Settings
+from mmclip.config.models import ModelSettings
+from mmclip.languages import LANGUAGES
+from mmclip.observations import OBSERVATIONS
+
+
+class ObjectiveSettings(Settings):
+    """One objective of an alignment experiment; the total loss is the weighted sum."""
+
+    name: str = Field(description="a name that mmclip.objectives.registry knows")
+    weight: float = Field(1.0, ge=0)
+    settings: dict[str, Any] = Field({}, description="the objective's own parameters")
+
+
+class TextMix(Settings):
+    """How much of a report one sampled text holds: probabilities, which are scaled to sum to 1."""
+
+    one: float = Field(0.5, ge=0, description="one of its sentences")
+    several: float = Field(0.25, ge=0, description="two or more, but not all")
+    all: float = Field(0.25, ge=0, description="the whole report")
+
+    @model_validator(mode="after")
+    def _not_all_zero(self) -> TextMix:
+        if self.one + self.several + self.all <= 0:
+            raise ValueError("one, several and all are all zero; at least one must be positive")
+        return self
+
+
+class Augmentation(Settings):
+    """Random changes of a training image; 0 switches one off. The defaults are MedCLIP's, without its flip."""
+
+    rotate: float = Field(10.0, ge=0, le=180, description="largest rotation in degrees")
+    scale: tuple[float, float] = Field((0.8, 1.1), description="range of the zoom")
+    translate: float = Field(0.0625, ge=0, le=0.5, description="largest shift, as a share of the edge")
+    brightness: float = Field(0.2, ge=0, lt=1)
+    contrast: float = Field(0.2, ge=0, lt=1)
+    gamma: float = Field(0.0, ge=0, lt=1, description="exponent drawn from 1 - gamma to 1 + gamma")
+    noise: float = Field(
+        0.0, ge=0, le=0.5, description="largest standard deviation of film noise, in grey levels of 0..1"
+    )
+    flip: bool = Field(False, description="mirror half of the images; makes left and right in reports wrong")
+
+    @field_validator("scale")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < value[0] <= value[1]:
+            raise ValueError(f"expected 0 < low <= high, found {value}")
+        return value
+
+
+class DataSettings(Settings):
+    """Which images and texts are sampled, and how."""
+
+    variant: Literal["filtered", "unfiltered", "oracle"] = Field("filtered", description="which corpus")
+    labels: Literal["rules", "truth"] = Field("rules", description="where targets come from; truth is the ceiling")
+    languages: tuple[str, ...] | None = Field(None, description="FLORES-200 codes; none means all")
+    exclude_languages: tuple[str, ...] = ()
+    alpha: float = Field(0.3, ge=0, le=1, description="a language of n texts is drawn in proportion to n^alpha (XLM-R)")
+    text_mix: TextMix = TextMix()
+    image_weights: dict[str, float] = Field({}, description="data set -> share of images; empty means by their number")
+    shuffle_pairs: bool = Field(False, description="control: images get the reports and targets of other studies")
+    augmentation: Augmentation = Augmentation()
+
+    @field_validator("languages", "exclude_languages")
+    @classmethod
+    def _known(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        unknown = [code for code in value or () if code not in LANGUAGES]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is not a language of mmclip (FLORES-200 code)")
+        return value
+
+    def chosen_languages(self) -> tuple[str, ...]:
+        """The languages that texts are sampled from, in the order of :data:`mmclip.languages.LANGUAGES`."""
+        wanted = self.languages if self.languages is not None else tuple(LANGUAGES)
+        return tuple(code for code in LANGUAGES if code in wanted and code not in self.exclude_languages)
+
+
+class Optimisation(Settings):
+    """AdamW with warm-up and cosine decay. The defaults are MedCLIP's published script's."""
+
+    steps: int | None = Field(None, ge=1, description="optimiser steps; give steps or epochs")
+    epochs: float | None = Field(None, gt=0, description="passes over the images (over the texts for task text)")
+    batch_size: int = Field(100, ge=1, description="images, and as many texts, of one step over all ranks")
+    learning_rate: float = Field(5e-5, gt=0)
+    weight_decay: float = Field(1e-4, ge=0, description="not applied to biases, norms and the logit scale")
+    betas: tuple[float, float] = (0.9, 0.98)
+    warmup: float = Field(0.1, ge=0, le=1, description="share of the steps in which the rate rises from 0")
+    final_rate: float = Field(0.0, ge=0, le=1, description="share of the learning rate left at the end")
+    clip: float = Field(1.0, ge=0, description="largest norm of the gradient; 0 does not clip")
+    precision: Literal["fp32", "bf16"] = Field("bf16", description="of the towers; losses are in fp32")
+    freeze: tuple[str, ...] = Field((), description="parameters whose names start so are not trained")
+    threads: int | None = Field(None, ge=1, description="CPU threads; none leaves it to torch")
+    workers: int = Field(1, ge=0, description="threads that prepare batches; the batches do not depend on it")
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Optimisation:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give either steps or epochs")
+        return self
+
+
+class Tokenizer(Settings):
+    """A Unigram tokenizer, trained on the corpus where the text tower brings none."""
+
+    vocabulary: int = Field(8000, ge=300, description="number of pieces, special tokens included")
+    sentences: int = Field(200_000, ge=1, description="distinct sentences it is trained on, evenly over the languages")
+
+
+class LanguageModelling(Settings):
+    """Masked and translation language modelling (Lample and Conneau 2019)."""
+
+    mask: float = Field(
+        0.15, gt=0, lt=1, description="share of tokens to predict; of these 80 % masked, 10 % random, 10 % kept"
+    )
+    translation: bool = Field(True, description="every other step pairs a sentence with its translation (TLM)")
+    reset_positions: bool = Field(
+        False, description="positions of the second sentence start again, as XLM's do and XLM-R's never did"
+    )
+    evaluate: int = Field(64, ge=1, description="validation texts a language that are scored before and after")
+
+
+class Classify(Settings):
+    """Label classifiers for uncertain labels (Irvin et al. 2019, section 4)."""
+
+    multiclass: tuple[str, ...] = Field(
+        ("Cardiomegaly", "Pleural Effusion"),
+        description="with three classes (U-MultiClass); the others ignore uncertain labels (U-SelfTrained)",
+    )
+    unmentioned: Literal["absent", "ignore"] = Field(
+        "absent", description="what an observation is that no label mentions"
+    )
+    folds: int = Field(
+        3, ge=2, description="every training image is predicted by a classifier that never saw its patient"
+    )
+
+    @field_validator("multiclass")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in value if name not in OBSERVATIONS]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is not one of the 14 observations")
+        return value
+
+
+class Saving(Settings):
+    """When the run writes things down."""
+
+    every: int = Field(500, ge=1, description="steps between checkpoints")
+    keep: int = Field(2, ge=1, description="checkpoints kept")
+    log_every: int = Field(20, ge=1, description="steps between lines of the training curve")
+    validate_every: int = Field(0, ge=0, description="steps between validations; 0 validates only at the end")
+    tensorboard: bool = Field(True, description="also write TensorBoard scalars beside the checkpoints")
+
+
+class ExperimentSettings(Settings):
+    """An experiment file: config/experiments/<name>.yaml (paper scale) or config/demo/<name>.yaml (small)."""
+
+    task: Literal["align", "classify", "text"] = Field(
+        "align", description="image-text alignment, label classifiers, or language modelling"
+    )
+    seed: int = Field(0, ge=0)
+    model: ModelSettings = ModelSettings()
+    text_experiment: str | None = Field(
+        None, description="the experiment of task text whose encoder is the text tower; none starts as model.text says"
+    )
+    objectives: tuple[ObjectiveSettings, ...] = ()
+    sampling: Literal["auto", "paired", "decoupled"] = Field(
+        "auto", description="auto: decoupled if every objective allows it, paired otherwise"
+    )
+    data: DataSettings = DataSettings()
+    optimisation: Optimisation = Optimisation(epochs=10)
+    tokenizer: Tokenizer = Tokenizer()
+    language_modelling: LanguageModelling = LanguageModelling()
+    classify: Classify = Classify()
+    saving: Saving = Saving()
+
+    @model_validator(mode="after")
+    def _objectives(self) -> ExperimentSettings:
+        if self.task == "align" and not self.objectives:
+            raise ValueError("task align needs at least one entry under objectives")
+        if self.task != "align" and self.objectives:
+            raise ValueError(f"objectives belong to task align, not to task {self.task}")
+        if not self.data.chosen_languages():
+            raise ValueError("data.languages without data.exclude_languages leaves no language")
+        return self

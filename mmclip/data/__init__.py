@@ -1,0 +1,1 @@
+"""Shared by training and evaluation: the packed pixel reader, augmentation, sampling, batches."""

@@ -1,0 +1,79 @@
+"""The images of one split as numbers: their studies and their soft labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from mmclip.data.corpus import stack_vectors
+from mmclip.data.packed import PackedImages
+from mmclip.data.ragged import Ints, Vectors
+from mmclip.data.randomness import generator, id_hashes
+from mmclip.observations import OBSERVATIONS
+
+
+class ImageSet:
+    """Packed images, data set after data set.
+
+    Args:
+        images: rows of images tables; what was not packed is left out.
+        packs: the pixels.
+        studies: ids of the studies of the corpus, which keep their numbers; others get numbers after them.
+        targets: a TARGETS table.
+
+    Attributes:
+        ids: image ids.
+        hashes: of the ids.
+        dataset: [n] number of each image's data set in `packs`.
+        study: [n] number of each image's study.
+        targets: [n, 14] soft labels, the image's own or else its study's; zeros where there are none.
+        labelled: [n] whether there are soft labels.
+    """
+
+    def __init__(
+        self, images: pl.DataFrame, packs: PackedImages, studies: Sequence[str], targets: pl.DataFrame
+    ) -> None:
+        packed = packs.known(images)
+        number = {name: place for place, name in enumerate(packs.datasets)}
+        dataset = np.array([number[packs.dataset_of(name)] for name in packed["image_id"]], np.int64)
+        order = np.argsort(dataset, kind="stable")
+        frame = packed[order]
+        self.dataset: Ints = dataset[order]
+        self.ids: list[str] = frame["image_id"].to_list()
+        self.hashes = id_hashes(self.ids)
+        numbers = {study: place for place, study in enumerate(studies)}
+        self.study: Ints = np.array([numbers.setdefault(study, len(numbers)) for study in frame["study_id"]], np.int64)
+        self.targets, self.labelled = _targets(frame, targets)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def sizes(self, datasets: int) -> list[int]:
+        """Images of each data set."""
+        return [int(count) for count in np.bincount(self.dataset, minlength=datasets)]
+
+    def keep(self, chosen: npt.NDArray[np.bool_]) -> None:
+        """Leave out the images that are not chosen."""
+        self.ids = [name for name, kept in zip(self.ids, chosen, strict=True) if kept]
+        for name in ("hashes", "dataset", "study", "targets", "labelled"):
+            setattr(self, name, getattr(self, name)[chosen])
+
+    def shuffle(self, seed: int) -> None:
+        """Give every image the study and the soft labels of another: the control in which nothing can be learned."""
+        other = generator(seed, "shuffle pairs").permutation(len(self))
+        self.study, self.targets = self.study[other], self.targets[other]
+
+
+def _targets(frame: pl.DataFrame, targets: pl.DataFrame) -> tuple[Vectors, npt.NDArray[np.bool_]]:
+    vectors = np.concatenate([np.zeros((1, len(OBSERVATIONS)), np.float32), stack_vectors(targets)])
+    rows = targets.with_row_index("row", offset=1).select("id", "kind", pl.col("row").cast(pl.Int64))
+    found: dict[str, Any] = {}
+    for kind, key in (("image", "image_id"), ("study", "study_id")):
+        table = rows.filter(pl.col("kind") == kind).select(pl.col("id").alias(key), "row")
+        found[kind] = frame.select(key).join(table, on=key, how="left", maintain_order="left")["row"]
+    chosen = found["image"].fill_null(found["study"]).fill_null(0).to_numpy()
+    return vectors[chosen], chosen > 0

@@ -1,0 +1,90 @@
+"""Retrieval in every language: images of a class by a sentence, and studies by their description, both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmclip.evaluation.encoder import Embeddings, Encoder
+from mmclip.metrics.bootstrap import Draw, Interval, bootstrap, mean_intervals
+from mmclip.metrics.retrieval import precision_at_k, ranks, recall_at_k
+
+Row = tuple[str, str, int | None, Interval]
+"""direction, metric, k, value with interval."""
+
+
+def class_precision(
+    images: Embeddings,
+    encoder: Encoder,
+    prompts: Mapping[str, Sequence[str]],
+    classes: Sequence[str],
+    truth: NDArray[np.int64],
+    patients: Sequence[str],
+    cutoffs: Sequence[int],
+    resamples: int,
+    level: float,
+) -> list[Row]:
+    """P@K in one language: every prompt is a query for the images of its class, every image one for the prompts of its.
+
+    Args:
+        images: [n, D], of samples with a class.
+        truth: [n] their class numbers.
+    """
+    queries = [(text, label) for label, name in enumerate(classes) for text in prompts[name]]
+    labels = np.array([label for _, label in queries])
+    similarity = encoder.texts([text for text, _ in queries]) @ images.T
+    rows: list[Row] = []
+    for k in (k for k in cutoffs if k <= len(truth)):
+
+        def by_text(draw: Draw, k: int = k) -> NDArray[np.float64]:
+            return np.array([precision_at_k(similarity[:, draw], labels[:, None] == truth[draw], k).mean()])
+
+        (interval,) = bootstrap(by_text, patients, min(resamples, 200), level)
+        rows.append(("text_to_image", "precision_at_k", k, interval))
+    for k in (k for k in cutoffs if k <= len(queries)):
+        per_image = precision_at_k(similarity.T, truth[:, None] == labels, k)
+        (interval,) = mean_intervals(per_image[None], patients, resamples, level)
+        rows.append(("image_to_text", "precision_at_k", k, interval))
+    return rows
+
+
+def instance_recall(
+    images: Embeddings,
+    studies: Sequence[str],
+    patients: Sequence[str],
+    encoder: Encoder,
+    texts: Mapping[str, str],
+    cutoffs: Sequence[int],
+    resamples: int,
+    level: float,
+) -> list[Row]:
+    """Recall@K and mean rank of a study's own text among all, and of its image among all.
+
+    Identical texts are one item: an image's text is found when the text it has is found, whoever else has it too.
+
+    Args:
+        images: [n, D]; images whose study has no text are left out.
+        texts: study -> text.
+    """
+    kept = [i for i, study in enumerate(studies) if study in texts]
+    if not kept:
+        return []
+    distinct = sorted({texts[studies[i]] for i in kept})
+    number = {text: j for j, text in enumerate(distinct)}
+    own = np.array([number[texts[studies[i]]] for i in kept])
+    similarity = images[kept] @ encoder.texts(distinct).T
+    relevant = own[:, None] == np.arange(len(distinct))[None]
+    people = [patients[i] for i in kept]
+    by_direction = {
+        "image_to_text": ranks(similarity, relevant),
+        "text_to_image": ranks(similarity.T, relevant.T)[own],
+    }
+    rows: list[Row] = []
+    for direction, rank in by_direction.items():
+        scores = np.stack([*(recall_at_k(rank, k) for k in cutoffs), rank.astype(np.float64)])
+        names = [*(("recall_at_k", k) for k in cutoffs), ("mean_rank", None)]
+        intervals = mean_intervals(scores, people, resamples, level)
+        rows += [(direction, name, k, interval) for (name, k), interval in zip(names, intervals, strict=True)]
+    return rows

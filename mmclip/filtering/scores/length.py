@@ -1,0 +1,47 @@
+"""How long a translation is, and whether it ends like a sentence."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mmclip.filtering.cues import cues
+from mmclip.filtering.pairs import Pairs
+
+_ENDS = frozenset(".!?:;。！？｡।॥۔؟…")
+_CLOSING = "\"'”’»)]」』）"
+
+
+def letters(text: str) -> int:
+    """Letters and digits of a text; spaces and punctuation do not count."""
+    return sum(map(str.isalnum, text))
+
+
+def content(pairs: Pairs) -> np.ndarray:
+    """Letters and digits of the translation; 0 is an empty one."""
+    return np.array([letters(text) for text in pairs.translations], dtype=float)
+
+
+def length_ratio(pairs: Pairs) -> np.ndarray:
+    """Letters of the translation / letters of the source, relative to what the two languages usually need.
+
+    1 is typical; both low and high are bad. A source without a letter counts as one of one letter.
+    """
+    usual = cues(pairs.language).length / cues(pairs.source_language).length
+    sources = np.array([max(letters(text), 1) for text in pairs.sources], dtype=float)
+    return np.asarray(content(pairs) / (sources * usual))
+
+
+def ends(text: str) -> bool:
+    """Whether a text ends with a sentence's punctuation, closing quotes and brackets apart."""
+    return text.rstrip().rstrip(_CLOSING)[-1:] in _ENDS
+
+
+def kept_end(pairs: Pairs) -> np.ndarray:
+    """0 where the source ends with final punctuation and the translation does not, else 1; low is bad."""
+    return np.array(
+        [
+            0.0 if ends(source) and not ends(translation) else 1.0
+            for source, translation in zip(pairs.sources, pairs.translations, strict=True)
+        ],
+        dtype=float,
+    )

@@ -1,0 +1,1 @@
+"""The stage that decodes and resizes every image once."""

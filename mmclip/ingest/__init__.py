@@ -1,0 +1,1 @@
+"""The stage that reads the sources into tables."""

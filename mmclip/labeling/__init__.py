@@ -1,0 +1,1 @@
+"""The stage that reads observations from reports and settles uncertain labels."""

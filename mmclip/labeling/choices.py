@@ -1,0 +1,67 @@
+"""Findings that "or" and "versus" leave open: which one it is, the sentence does not say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from mmclip.labeling.decisions import Decision
+from mmclip.labeling.patterns import Match
+from mmclip.labeling.rules import Rules
+from mmclip.labeling.scope import REACH, Clauses
+from mmclip.observations import PRESENT, UNCERTAIN
+
+
+def open_choices(decisions: list[Decision], clauses: Clauses, rules: Rules) -> list[Decision]:
+    """Present mentions of different observations that "or" or "versus" joins become uncertain.
+
+    Args:
+        decisions: in order of place.
+    """
+    doubted: dict[int, Match] = {}
+    for group, choice in _lists(decisions, clauses):
+        if len({rules.mentions[decisions[k].match.rule].observation for k in group}) > 1:
+            doubted |= dict.fromkeys(group, choice)
+    number = {decision.match.start: k for k, decision in enumerate(decisions)}
+    for cue in clauses.cues:
+        if clauses.role(cue) == "versus":
+            doubted |= dict.fromkeys(_beside(cue, number, clauses), cue)
+    return [
+        replace(decision, state=UNCERTAIN, cue=doubted[k]) if k in doubted and decision.state == PRESENT else decision
+        for k, decision in enumerate(decisions)
+    ]
+
+
+def _lists(decisions: list[Decision], clauses: Clauses) -> Iterator[tuple[list[int], Match]]:
+    """Neighbouring present mentions that one list with an "or" in it joins, and that "or"."""
+    group: list[int] = []
+    choice: Match | None = None
+    for k, decision in enumerate(decisions):
+        link = _link(decisions[k - 1], decision, clauses) if k else None
+        if link is None:
+            if choice:
+                yield group, choice
+            group, choice = [], None
+        group.append(k)
+        if link and clauses.role(link) == "or" and not clauses.unchanged(decision.match.start):
+            choice = choice or link
+    if choice:
+        yield group, choice
+
+
+def _link(left: Decision, right: Decision, clauses: Clauses) -> Match | None:
+    """The join between two neighbouring present mentions of one list, or None where they are no list."""
+    start, end = left.match.end, right.match.start
+    if left.state != PRESENT or right.state != PRESENT or not start < end <= start + REACH:
+        return None
+    if clauses.new_statement(start, end + 1) or "verb" in clauses.roles[start:end]:
+        return None
+    between = dict.fromkeys(cue for cue in clauses.cue_at[start:end] if cue and clauses.role(cue) in ("and", "or"))
+    return next(iter(between)) if len(between) == 1 else None
+
+
+def _beside(cue: Match, number: dict[int, int], clauses: Clauses) -> list[int]:
+    """The mentions next to "versus", one on each side at most, within its statement."""
+    left = [number[i] for i in range(cue.start - 1, clauses.backward(cue) - 1, -1) if i in number]
+    right = [number[i] for i in range(cue.end, clauses.forward(cue, frozenset())) if i in number]
+    return left[:1] + right[:1]

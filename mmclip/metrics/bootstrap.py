@@ -1,0 +1,99 @@
+"""Intervals by resampling patients; and seeds first, then patients, for claims about a method.
+
+Images of one patient are alike, so that patients are drawn, with all their samples (cluster bootstrap). All metrics of
+one draw use the same patients, which makes differences paired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+Draw = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value with its percentile interval [`low`, `high`]."""
+
+    value: float
+    low: float
+    high: float
+
+
+def patient_draws(patients: Sequence[str], resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Sample numbers of `resamples` bootstrap draws of whole patients.
+
+    Args:
+        patients: patient of each of the n samples.
+    """
+    names, of_sample = np.unique(np.asarray(patients), return_inverse=True)
+    order = np.argsort(of_sample, kind="stable")
+    starts = np.searchsorted(of_sample[order], np.arange(len(names) + 1))
+    members = [order[starts[i] : starts[i + 1]] for i in range(len(names))]
+    rng = np.random.default_rng(seed)
+    for _ in range(resamples):
+        yield np.concatenate([members[i] for i in rng.integers(len(names), size=len(names))])
+
+
+def bootstrap(
+    statistic: Callable[[Draw], Values],
+    patients: Sequence[str],
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> list[Interval]:
+    """Percentile intervals of one or more statistics over patients.
+
+    Args:
+        statistic: sample numbers [m], with repeats, -> values [k]. What is derived from others (the worst language,
+            a difference) belongs inside, so that it is recomputed in each draw.
+        patients: patient of each sample; fewer than two different ones give nan bounds.
+        resamples, level, seed: number of draws, coverage, seed.
+    """
+    values = np.atleast_1d(statistic(np.arange(len(patients))))
+    if len(set(patients)) < 2:
+        return [Interval(float(value), float("nan"), float("nan")) for value in values]
+    draws = np.stack([np.atleast_1d(statistic(draw)) for draw in patient_draws(patients, resamples, seed)])
+    return _intervals(values, draws, level)
+
+
+def mean_intervals(
+    scores: Values, patients: Sequence[str], resamples: int = 1000, level: float = 0.95, seed: int = 0
+) -> list[Interval]:
+    """Intervals of the means of per-sample scores: [k, n] -> k intervals, all from the same draws."""
+    return bootstrap(lambda draw: scores[:, draw].mean(1), patients, resamples, level, seed)
+
+
+def two_level_bootstrap(
+    correct: Values,
+    patients: Sequence[str],
+    statistic: Callable[[Values], Values],
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> list[Interval]:
+    """Intervals for a method: seeds are drawn first, then patients; languages stay fixed.
+
+    Args:
+        correct: [seeds, languages, samples] score of each sample (1 or 0 for accuracy), the same samples throughout.
+        patients: patient of each sample.
+        statistic: [languages] means over seeds and samples -> values [k] (mean over languages, worst language).
+    """
+    seeds = correct.shape[0]
+    rng = np.random.default_rng((seed, 1))
+    draws = []
+    for draw in patient_draws(patients, resamples, seed):
+        chosen = rng.integers(seeds, size=seeds)
+        draws.append(np.atleast_1d(statistic(correct[chosen][:, :, draw].mean((0, 2)))))
+    return _intervals(np.atleast_1d(statistic(correct.mean((0, 2)))), np.stack(draws), level)
+
+
+def _intervals(values: Values, draws: Values, level: float) -> list[Interval]:
+    tail = (1 - level) / 2 * 100
+    low, high = np.nanpercentile(draws, [tail, 100 - tail], axis=0)
+    return [Interval(*map(float, triple)) for triple in zip(values, low, high, strict=True)]

@@ -1,0 +1,1 @@
+"""Shared: image encoder, text encoder, projections, the dual encoder, saving and loading."""

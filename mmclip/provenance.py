@@ -1,0 +1,157 @@
+"""What code and data a stage consists of, as a digest; and who runs the workflow.
+
+A rule of the workflow carries the digest of its stage as a parameter, so that an edit reruns the stages it touches and
+no other. The digest covers the stage's entry module and everything of mmclip that it imports, directly or not, without
+comments, formatting and docstrings; and the data files that the stage reads. Standard library only: the Snakefile
+imports this module each time the workflow is planned.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+"""The folder that holds the package: a checkout, or site-packages."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Entry modules of a stage, and glob patterns (from :data:`ROOT`) of the data files it reads."""
+
+    modules: tuple[str, ...]
+    data: tuple[str, ...] = ()
+
+
+PHRASE_BOOK = ("mmclip/phantom/frames.yaml", "mmclip/phantom/phrasebook/*.yaml")
+
+STAGES: dict[str, Stage] = {
+    "ingest": Stage(
+        ("mmclip.ingest.stage",), ("mmclip/phantom/frames.yaml", "mmclip/phantom/phrasebook/eng_Latn.yaml")
+    ),
+    "pack": Stage(("mmclip.imaging.stage",)),
+    "translate": Stage(("mmclip.translation.stage",), PHRASE_BOOK),
+    "filter": Stage(("mmclip.filtering.stage",), ("mmclip/filtering/cues/*.yaml",)),
+    "label": Stage(("mmclip.labeling.stage",), ("mmclip/labeling/rules/*.yaml",)),
+    "disambiguate": Stage(("mmclip.labeling.disambiguate",)),
+    "pretrain_text": Stage(("mmclip.training.stage",)),
+    "pretrain": Stage(("mmclip.training.stage",)),
+    "predict_labels": Stage(("mmclip.training.stage",)),
+    "evaluate": Stage(("mmclip.evaluation.stage",), PHRASE_BOOK),
+    "report": Stage(("mmclip.report.stage",), ("mmclip/report/templates/*",)),
+    "search": Stage(("mmclip.search.stage",), ("mmclip/search/templates/*",)),
+    "build": Stage(("mmclip.ops.stage",), ("csrc/**/*",)),
+}
+
+
+@functools.cache
+def digest(stage: str, modules: tuple[str, ...] = ()) -> str:
+    """The digest of a stage's code and data, 16 hexadecimal digits.
+
+    Args:
+        stage: a key of :data:`STAGES`.
+        modules: further modules that this use of the stage loads by name (the objectives of an experiment).
+    """
+    entry = STAGES[stage]
+    total = hashlib.sha256()
+    for file in closure((*entry.modules, *modules)):
+        total.update(f"{file.relative_to(ROOT)}\0{_meaning(file)}\n".encode())
+    for file in data_files(entry.data):
+        total.update(f"{file.relative_to(ROOT)}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return total.hexdigest()[:16]
+
+
+def data_files(patterns: Sequence[str]) -> list[Path]:
+    """The files that the patterns match, sorted."""
+    return sorted(file for pattern in patterns for file in ROOT.glob(pattern) if file.is_file())
+
+
+def closure(modules: Sequence[str]) -> list[Path]:
+    """Files of mmclip that the modules import, directly or not, the modules' own and their packages' included, sorted.
+
+    Imports inside functions count as well. A module that is found at run time by its name does not: whoever loads
+    one names it to :func:`digest`.
+    """
+    seen: set[str] = set()
+    files: set[Path] = set()
+    todo = list(modules)
+    while todo:
+        parts = todo.pop().split(".")
+        for end in range(1, len(parts) + 1):
+            name = ".".join(parts[:end])
+            if name in seen or parts[0] != "mmclip":
+                continue
+            seen.add(name)
+            file = module_file(name)
+            if file is not None:
+                files.add(file)
+                todo.extend(imports(file, name))
+    return sorted(files)
+
+
+def module_file(name: str) -> Path | None:
+    """The file of a module or package of mmclip, or None where `name` is something inside a module."""
+    base = ROOT.joinpath(*name.split("."))
+    for file in (base / "__init__.py", base.with_suffix(".py")):
+        if file.is_file():
+            return file
+    return None
+
+
+def imports(file: Path, name: str) -> Iterator[str]:
+    """Names that a module imports, made absolute; ``from a import b`` yields both ``a`` and ``a.b``."""
+    package = name.split(".") if file.name == "__init__.py" else name.split(".")[:-1]
+    for node in ast.walk(_tree(file)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, node.module] if node.module else base)
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+@functools.cache
+def _tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"), str(file))
+
+
+@functools.cache
+def _meaning(file: Path) -> str:
+    """Hash of a module's syntax tree without docstrings."""
+    tree = ast.parse(file.read_text(encoding="utf-8"), str(file))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        for statement in body if isinstance(body, list) else []:
+            match statement:
+                case ast.Expr(value=ast.Constant(value=str())):
+                    statement.value = ast.Constant("")
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def process_start(pid: int) -> str:
+    """When a process of this machine started (clock ticks since boot), or "" if there is none: tells a process from
+    a later one that got the same number."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    after_name = stat.rpartition(")")[2].split()
+    return "" if after_name[0] == "Z" else after_name[19]  # field 22 of proc(5); a zombie runs no more
+
+
+def controller() -> str:
+    """This process as ``host:pid:start``, for jobs and later runs to ask whether it still lives."""
+    return f"{socket.gethostname()}:{os.getpid()}:{process_start(os.getpid())}"
+
+
+def alive(identity: str) -> bool:
+    """Whether the process of a :func:`controller` identity still runs; one of another host counts as alive."""
+    host, pid, start = identity.rsplit(":", 2)
+    return host != socket.gethostname() or process_start(int(pid)) == start

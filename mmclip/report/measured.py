@@ -1,0 +1,72 @@
+"""The metrics of a run, and asking for one of them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from mmclip.errors import UserError
+from mmclip.languages import LANGUAGES
+from mmclip.tables.evaluation import Metric
+
+MEAN, WORST, NONE = "mean", "worst", "none"
+"""Languages of rows that concern all languages, the worst one, or no text at all."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Every row of every metrics.json of a run."""
+
+    rows: tuple[Metric, ...]
+
+    def find(self, **wanted: object) -> list[Metric]:
+        """The rows whose fields have these values."""
+        return [row for row in self.rows if all(getattr(row, name) == value for name, value in wanted.items())]
+
+    def one(self, **wanted: object) -> Metric | None:
+        """The first row whose fields have these values, or None."""
+        return next(iter(self.find(**wanted)), None)
+
+    def experiments(self) -> list[str]:
+        """The experiments, in the order of their rows."""
+        return list(dict.fromkeys(row.experiment for row in self.rows))
+
+    def datasets(self) -> list[str]:
+        """The data sets, in the order of their rows."""
+        return list(dict.fromkeys(row.dataset for row in self.rows))
+
+    def languages(self, **wanted: object) -> list[str]:
+        """The languages of the rows with these values, in the order of :data:`mmclip.languages.LANGUAGES`."""
+        found = {row.language for row in self.find(**wanted)}
+        return [code for code in LANGUAGES if code in found]
+
+
+def read_run(results: Path) -> Measured:
+    """The metrics below ``evaluate/<experiment>/<task>/<dataset>/``."""
+    files = sorted((results / "evaluate").glob("*/*/*/metrics.json"))
+    return Measured(tuple(row for file in files for row in read_metrics(file)))
+
+
+def read_metrics(path: Path) -> list[Metric]:
+    """The rows of a metrics.json whose value is a number: undefined ones (nan) are left out.
+
+    Raises:
+        UserError: the file is missing or is no metrics.json.
+    """
+    try:
+        rows = [Metric.model_validate(row) for row in json.loads(path.read_text(encoding="utf-8"))]
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; `mmclip evaluate` writes it") from error
+    except (ValueError, TypeError, ValidationError) as error:
+        raise UserError(f"{path}: not a metrics.json; evaluate again") from error
+    return [row for row in rows if math.isfinite(row.value)]
+
+
+def bounds(rows: Iterable[Metric]) -> float:
+    """The largest value or upper bound of the rows; 0 where there are none."""
+    return max((row.high if row.high is not None else row.value for row in rows), default=0.0)

@@ -1,0 +1,1 @@
+"""The page that finds images by a sentence."""

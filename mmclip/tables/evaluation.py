@@ -1,0 +1,62 @@
+"""Rows of metrics.json and the predictions behind them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from mmclip.tables.files import write_json
+from mmclip.tables.schema import Table
+
+Task = Literal["zero_shot", "retrieval", "linear_probe", "fine_tune", "segmentation", "detection", "audit", "text"]
+
+
+class Metric(BaseModel):
+    """One measured number, with what is needed to believe and to repeat it.
+
+    `value` with its interval [`low`, `high`]; `interval` says what was resampled. `test_text` says where the test's
+    wording came from: phrasebook (held-out), mt:<engine>, or native.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    experiment: str
+    task: Task
+    dataset: str
+    test_text: str
+    language: str
+    direction: str = ""
+    split: str
+    metric: str
+    k: int | None = None
+    value: float
+    low: float | None = None
+    high: float | None = None
+    interval: Literal["patients", "seeds+patients", ""] = ""
+    n: int
+    seed: int
+    split_hash: str
+    prompt_hash: str = ""
+    model_digest: str
+    config_digest: str
+
+
+PREDICTIONS = Table(
+    "evaluation predictions",
+    {
+        "id": pl.String,
+        "patient_id": pl.String,
+        "language": pl.String,
+        "truth": pl.String,
+        "predicted": pl.String,
+        "scores": pl.List(pl.Float32),
+    },
+)
+
+
+def write_metrics(rows: list[Metric], path: Path) -> None:
+    """Write metrics.json atomically."""
+    write_json([row.model_dump() for row in rows], path)

@@ -1,0 +1,132 @@
+"""Atomic files: whoever reads sees the old file or the new one, whatever is killed and when."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from mmclip.errors import UserError
+from mmclip.tables.schema import Table, check
+
+
+@contextlib.contextmanager
+def atomic(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success flush it to disk and rename it over `path`.
+
+    The temporary name holds the process id, and the rename happens under a lock on the output, so that an orphaned
+    job and its rerun never mix. A directory made at the temporary path replaces the old directory.
+
+    Raises:
+        UserError: the disk is full, or the folder cannot be written.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(path):
+            yield temporary
+            _sync(temporary)
+            _replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot write it ({error.strerror}); free space or choose another folder") from error
+    finally:
+        _remove(temporary)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of an output file; a second process waits until the first has finished."""
+    lock = path.with_name(f".{path.name}.lock")
+    while True:
+        handle = lock.open("w")
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if lock.exists() and lock.stat().st_ino == os.fstat(handle.fileno()).st_ino:
+            break
+        handle.close()  # whoever held it has removed it: another waiter may hold a new file of that name
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        handle.close()
+
+
+def _sync(path: Path) -> None:
+    """Flush a file, or every file of a folder: side by side, so that the file system commits many at once."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    with ThreadPoolExecutor(16) as pool:
+        for _ in pool.map(_sync_one, files):
+            pass
+
+
+def _sync_one(file: Path) -> None:
+    with file.open("rb") as handle:
+        os.fsync(handle.fileno())
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    if temporary.is_dir():
+        _remove(path)
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_table(frame: pl.DataFrame, path: Path | str, table: Table) -> None:
+    """Check `frame` against `table` and write it as zstd Parquet, atomically."""
+    checked = check(frame, table, str(path))
+    with atomic(path) as temporary:
+        checked.write_parquet(temporary, compression="zstd")
+
+
+def read_table(path: Path | str, table: Table) -> pl.DataFrame:
+    """Read a Parquet table and check it.
+
+    Raises:
+        UserError: the file is missing, no Parquet, or not this table.
+    """
+    try:
+        frame = pl.read_parquet(path)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; expected the {table.name} table") from error
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise UserError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]})") from error
+    return check(frame, table, str(path))
+
+
+def read_tables(paths: list[Path] | list[str] | list[Path | str], table: Table) -> pl.DataFrame:
+    """Read several shards of a table, in the order given, as one."""
+    if not paths:
+        return table.empty()
+    return pl.concat([read_table(path, table) for path in paths], how="diagonal")
+
+
+def write_json(value: Any, path: Path | str) -> None:
+    """Write JSON, indented, keys in the order given, atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_text(text: str, path: Path | str, mode: int = 0o644) -> None:
+    """Write a text file atomically; `mode` 0o600 for files that hold report text."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.chmod(mode)

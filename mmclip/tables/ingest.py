@@ -1,0 +1,69 @@
+"""Tables of the sources: studies, images, boxes and masks."""
+
+import polars as pl
+
+from mmclip.tables.schema import Table
+
+SPLITS = ("train", "val", "test")
+
+VIEWS = ("AP", "PA", "FRONTAL", "LATERAL", "UNKNOWN")
+"""Views of an image; FRONTAL where the source does not tell AP from PA."""
+
+STUDIES = Table(
+    "studies",
+    {
+        "study_id": pl.String,
+        "patient_id": pl.String,
+        "language": pl.String,
+        "findings": pl.String,
+        "impression": pl.String,
+        "text": pl.String,  # by the section policy; "" for a study without a report
+        "split": pl.String,
+        "source": pl.String,  # name of the data set
+    },
+    nullable=frozenset({"findings", "impression"}),
+    key=("study_id",),
+)
+
+IMAGES = Table(
+    "images",
+    {
+        "image_id": pl.String,
+        "study_id": pl.String,
+        "patient_id": pl.String,
+        "path": pl.String,  # relative to the folder of the table, or absolute
+        "view": pl.String,  # one of VIEWS
+        "width": pl.Int32,
+        "height": pl.Int32,
+        "split": pl.String,
+        "sha256": pl.String,  # of the file
+    },
+    key=("image_id",),
+)
+
+BOXES = Table(
+    "boxes",
+    {
+        "image_id": pl.String,
+        "observation": pl.String,
+        "x": pl.Float32,  # left edge, in pixels of the original image
+        "y": pl.Float32,
+        "width": pl.Float32,
+        "height": pl.Float32,
+    },
+)
+
+MASKS = Table(
+    "masks",
+    {
+        "image_id": pl.String,
+        "observation": pl.String,
+        "width": pl.Int32,
+        "height": pl.Int32,
+        "runs": pl.List(pl.Int32),  # row-major: length of background, of foreground, of background, ...
+    },
+    key=("image_id", "observation"),
+)
+
+SKIPPED = Table("skipped", {"id": pl.String, "reason": pl.String})
+"""What a stage had to leave out, and why."""

@@ -1,0 +1,1 @@
+"""The stages that train: text pretraining, image-text pretraining, label classifiers."""

@@ -1,0 +1,158 @@
+"""Checkpoints: whole directories written atomically, the latest named by a manifest, safetensors and JSON only.
+
+    <checkpoints>/<digest>/manifest.json                 steps, files and their sha256
+    <checkpoints>/<digest>/step-000000500/model.safetensors, optimiser.safetensors, state.json
+
+The digest is of the settings and the inputs, so a changed experiment never resumes from another's weights. There is no
+random state to save: every draw is a function of seed and step (:mod:`mmclip.data.randomness`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from mmclip.config.training import ExperimentSettings
+from mmclip.errors import UserError
+from mmclip.models.folder import load_weights, read_tensors, save_weights
+from mmclip.tables.files import atomic, write_json
+
+log = logging.getLogger("mmclip.training")
+
+MODEL, OPTIMISER, STATE, MANIFEST = "model.safetensors", "optimiser.safetensors", "state.json", "manifest.json"
+
+
+def run_digest(settings: ExperimentSettings, inputs: Sequence[Path], part: str = "") -> str:
+    """Names a run: sha256 of what decides its result.
+
+    Settings that only say when to write and how fast to read are left out.
+
+    Args:
+        inputs: files whose content counts.
+        part: which of several trainings of one experiment (a fold).
+    """
+    values = settings.model_dump(mode="json", exclude={"saving": True, "optimisation": {"workers", "threads"}})
+    digest = hashlib.sha256(json.dumps([values, part], sort_keys=True).encode())
+    for path in inputs:
+        digest.update(_sha256(path).encode())
+    return digest.hexdigest()
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    Args:
+        folder: of all runs.
+        digest: of this run.
+        keep: how many checkpoints stay.
+    """
+
+    def __init__(self, folder: Path, digest: str, keep: int = 2) -> None:
+        self.folder = folder / digest[:16]
+        self.keep = keep
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run; the lock goes with the process, whatever ends it.
+
+        Raises:
+            UserError: another process trains it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise UserError(f"{self.folder}: another process trains this run; wait for it or stop it") from error
+            yield
+
+    def save(self, step: int, module: nn.Module, optimiser: torch.optim.Optimizer, log_state: dict[str, Any]) -> None:
+        """Write the state after `step` optimiser steps, then name it in the manifest, then delete the oldest.
+
+        Args:
+            log_state: of the training curve, JSON.
+        """
+        path = self.folder / f"step-{step:09d}"
+        with atomic(path) as temporary:
+            temporary.mkdir()
+            save_weights(module, temporary / MODEL)
+            save_file(_optimiser_tensors(module, optimiser), temporary / OPTIMISER)
+            (temporary / STATE).write_text(json.dumps({"step": step, "log": log_state}) + "\n", encoding="utf-8")
+        digests = {name: _sha256(path / name) for name in (MODEL, OPTIMISER, STATE)}
+        others = [entry for entry in self._manifest() if entry["step"] != step]
+        entries = sorted(
+            [*others, {"step": step, "folder": path.name, "sha256": digests}], key=lambda entry: entry["step"]
+        )
+        write_json({"checkpoints": entries[-self.keep :]}, self.folder / MANIFEST)
+        for entry in entries[: -self.keep]:
+            shutil.rmtree(self.folder / entry["folder"], ignore_errors=True)
+
+    def latest(self) -> Path | None:
+        """The newest checkpoint in the manifest whose files are whole; None before the first."""
+        for entry in sorted(self._manifest(), key=lambda entry: -int(entry["step"])):
+            path = self.folder / str(entry["folder"])
+            if all((path / name).exists() and _sha256(path / name) == sha for name, sha in entry["sha256"].items()):
+                return path
+            log.warning("%s: damaged, an older checkpoint is used", path)
+        return None
+
+    def _manifest(self) -> list[dict[str, Any]]:
+        path = self.folder / MANIFEST
+        if not path.exists():
+            return []
+        entries: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["checkpoints"]
+        return entries
+
+
+def restore(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[int, dict[str, Any]]:
+    """Put a checkpoint's state into module and optimiser.
+
+    Returns:
+        steps done, and the state of the training curve.
+    """
+    load_weights(module, path / MODEL)
+    tensors = read_tensors(path / OPTIMISER)
+    names = _names(module)
+    for group in optimiser.param_groups:
+        for parameter in group["params"]:
+            prefix = f"{names[parameter]}:"
+            state = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+            optimiser.state[parameter] = {name: _placed(name, value, parameter) for name, value in state.items()}
+    state = json.loads((path / STATE).read_text(encoding="utf-8"))
+    return int(state["step"]), dict(state["log"])
+
+
+def _placed(name: str, value: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
+    """Moments lie where the parameter lies; memory format included, since the order of sums decides the last bits."""
+    if name == "step":
+        return value.to(parameter.device)
+    return torch.empty_like(parameter, requires_grad=False).copy_(value)
+
+
+def _names(module: nn.Module) -> dict[nn.Parameter, str]:
+    return {parameter: name for name, parameter in module.named_parameters()}
+
+
+def _optimiser_tensors(module: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    states = (
+        (name, optimiser.state[parameter]) for parameter, name in _names(module).items() if parameter.requires_grad
+    )
+    return {
+        f"{name}:{key}": value.detach().cpu().contiguous() for name, state in states for key, value in state.items()
+    }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,177 @@
+"""Image-text pretraining: settings and files in, a model's folder out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from mmclip.config.training import Augmentation, ExperimentSettings
+from mmclip.data.alignment import AlignmentBatches
+from mmclip.data.corpus import Corpus, read_texts
+from mmclip.data.packed import PackedImages
+from mmclip.errors import UserError
+from mmclip.models.dual_encoder import DualEncoder
+from mmclip.models.tokenizer import load_tokenizer
+from mmclip.tables.files import atomic, read_table, write_json
+from mmclip.tables.labeling import TARGETS
+from mmclip.training.align import Aligner, AlignTask, is_decoupled, make_objectives
+from mmclip.training.checkpoint import Checkpoints, run_digest
+from mmclip.training.distributed import World, barrier, join_world
+from mmclip.training.loop import train
+from mmclip.training.sources import count_steps, data_notes, input_files, read_images, read_studies
+from mmclip.training.tokenizer import train_tokenizer
+
+log = logging.getLogger("mmclip.training")
+
+UNCHANGED = Augmentation(rotate=0, scale=(1, 1), translate=0, brightness=0, contrast=0)
+
+
+def pretrain(
+    settings: ExperimentSettings,
+    *,
+    ingest: Sequence[Path],
+    packs: Sequence[Path],
+    corpus: Sequence[Path],
+    targets: Path,
+    output: Path,
+    checkpoints: Path,
+    text_model: Path | None = None,
+    threads: int | None = None,
+) -> dict[str, Any]:
+    """Train a dual encoder. Only the training split is learned from; the test split is never read.
+
+    Args:
+        settings: of an experiment with task align.
+        ingest: folders of the data sets, with studies.parquet and images.parquet.
+        packs: folders of the packed data sets.
+        corpus: corpus shards, of the variant and languages that the settings name.
+        targets: soft labels of images or studies, and of sentences.
+        output: folder to write: ``model/``, training_curve.json, summary.json.
+        checkpoints: folder of checkpoints; a stopped run goes on from there.
+        text_model: the folder of `pretrain_text`'s model, which replaces the settings' text tower.
+        threads: CPU threads, where the settings leave it open.
+
+    Returns:
+        a summary: images, texts, languages, steps, parameters.
+
+    Raises:
+        UserError: the settings do not fit the data, or training diverges or is stopped.
+    """
+    if settings.task != "align":
+        raise UserError(f"task: {settings.task!r} is not trained by pretrain, which does align")
+    if threads is not None:
+        torch.set_num_threads(threads)
+    with join_world() as world:
+        objectives = make_objectives(settings)
+        sources = _Sources(settings, ingest, packs, corpus, targets, text_model)
+        decoupled = is_decoupled(settings, objectives)
+        batches = sources.batches("train", decoupled, world)
+        torch.manual_seed(settings.seed)
+        model = DualEncoder.create(settings.model, sources.tokenizer, text_model)
+        task = AlignTask(
+            Aligner(model, objectives, settings.optimisation.precision == "bf16"),
+            batches,
+            sources.validation(decoupled, world),
+        )
+        steps = count_steps(settings.optimisation, batches.steps_per_epoch)
+        summary = {
+            "images": len(batches.images),
+            "texts": len(batches.corpus),
+            "languages": list(batches.corpus.languages),
+            "sampling": "decoupled" if decoupled else "paired",
+            "steps": steps,
+            "batch_size": settings.optimisation.batch_size,
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        }
+        log.info("pretrain: %s", ", ".join(f"{name} {value}" for name, value in summary.items() if name != "languages"))
+        files = [*input_files(ingest, "studies.parquet", "images.parquet"), *input_files(packs, "index.parquet")]
+        text_files = input_files(
+            [text_model] if text_model else [], "config.json", "model.safetensors", "tokenizer.json"
+        )
+        store = Checkpoints(
+            checkpoints, run_digest(settings, [*files, *corpus, targets, *text_files]), settings.saving.keep
+        )
+        curve = train(task, settings.optimisation, settings.saving, steps, settings.seed, store, world)
+        if world.rank == 0:
+            with atomic(output) as folder:
+                folder.mkdir()
+                model.save_pretrained(folder / "model", _card(settings, summary, data_notes(ingest)))
+                write_json(curve, folder / "training_curve.json")
+                write_json(summary, folder / "summary.json")
+        barrier()
+    return summary
+
+
+class _Sources:
+    """The data of an alignment experiment, read once for both splits."""
+
+    def __init__(
+        self,
+        settings: ExperimentSettings,
+        ingest: Sequence[Path],
+        packs: Sequence[Path],
+        corpus: Sequence[Path],
+        targets: Path,
+        text_model: Path | None,
+    ) -> None:
+        self.settings = settings
+        self.ingest, self.files = ingest, corpus
+        self.packs = PackedImages(packs)
+        self.studies = read_studies(ingest)
+        self.targets = read_table(targets, TARGETS)
+        self.languages = settings.data.chosen_languages()
+        self.train_texts = read_texts(corpus, self.studies, "train", self.languages)
+        self.tokenizer = _tokenizer(settings, text_model, self.train_texts)
+
+    def batches(self, split: str, decoupled: bool, world: World, data: Any = None) -> AlignmentBatches:
+        """Batches of a split."""
+        texts = self.train_texts if split == "train" else read_texts(self.files, self.studies, split, self.languages)
+        model = self.settings.model
+        return AlignmentBatches(
+            data or self.settings.data,
+            model.image,
+            self.packs,
+            read_images(self.ingest, split),
+            Corpus.build(texts, self.languages, self.tokenizer, model.text.max_tokens, self.targets),
+            self.targets,
+            batch_size=self.settings.optimisation.batch_size,
+            decoupled=decoupled,
+            seed=self.settings.seed,
+            rank=world.rank,
+            ranks=world.size,
+        )
+
+    def validation(self, decoupled: bool, world: World) -> AlignmentBatches | None:
+        """Batches of the validation split with unchanged images; None where there is no such study."""
+        if not len(self.studies.filter(pl.col("split") == "val")) or not len(read_images(self.ingest, "val")):
+            return None
+        plain = self.settings.data.model_copy(update={"augmentation": UNCHANGED, "shuffle_pairs": False})
+        return self.batches("val", decoupled, world, plain)
+
+
+def _tokenizer(settings: ExperimentSettings, text_model: Path | None, texts: pl.DataFrame) -> PreTrainedTokenizerFast:
+    """The pretrained text model's tokenizer, or one trained on the texts of the training split."""
+    if text_model is not None:
+        return load_tokenizer(text_model)
+    if settings.model.text.kind == "pretrained":
+        return load_tokenizer(settings.model.text.name)
+    return train_tokenizer(texts, settings.tokenizer)
+
+
+def _card(settings: ExperimentSettings, summary: dict[str, Any], notes: list[str]) -> str:
+    objectives = ", ".join(f"{entry.name} (weight {entry.weight:g})" for entry in settings.objectives)
+    lines = [
+        "## Training",
+        f"- objectives: {objectives}",
+        f"- {summary['images']} images, {summary['texts']} texts in {', '.join(summary['languages'])}; "
+        f"{summary['steps']} steps of {summary['batch_size']}, seed {settings.seed}",
+        "- reports in other languages than their own are machine translations that no radiologist has reviewed",
+        *(f"- data: {note}" for note in notes),
+    ]
+    return "\n".join(lines)

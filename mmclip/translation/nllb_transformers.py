@@ -1,0 +1,101 @@
+"""NLLB-200 on Hugging Face Transformers: slower, the reference for the CTranslate2 engine. Its licence: see nllb.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from mmclip.config import translation as config
+from mmclip.errors import UserError
+from mmclip.translation.decoding import (
+    batches,
+    bucket,
+    finish,
+    folder_digest,
+    load_tokenizer,
+    options,
+    token_of_language,
+)
+from mmclip.translation.engine import Translated, digest_of
+
+
+class NllbTransformers:
+    """An engine of one NLLB model in safetensors; it loads with the first sentence."""
+
+    def __init__(self, name: str, settings: config.NllbTransformers) -> None:
+        self.name = name
+        self._settings = settings
+
+    def digest(self, source: str, target: str) -> str:
+        return digest_of([options(self._settings), self._model_digest])
+
+    def translate(self, sentences: Sequence[str], source: str, target: str) -> list[Translated]:
+        tokenizer = self._tokenizer
+        tokenizer.src_lang = token_of_language(tokenizer, source, self.name)
+        first = tokenizer.convert_tokens_to_ids(token_of_language(tokenizer, target, self.name))
+        tokens: list[list[int]] = tokenizer(list(sentences))["input_ids"]
+        limit = self._settings.max_input
+        cut = [ids if len(ids) <= limit else [*ids[: limit - 1], ids[-1]] for ids in tokens]
+        out: list[Translated | None] = [None] * len(tokens)
+        for positions in batches([len(ids) for ids in cut], self._settings.batch_tokens):
+            written = self.generate([cut[position] for position in positions], first)
+            for position, ids in zip(positions, written, strict=True):
+                text = tokenizer.decode(ids[1:], skip_special_tokens=True)
+                ended = ids[-1:] == [tokenizer.eos_token_id]
+                out[position] = finish(
+                    self._settings, sentences[position], text, len(tokens[position]), len(ids), ended
+                )
+        return [translated for translated in out if translated is not None]
+
+    def generate(self, batch: list[list[int]], first: int) -> list[list[int]]:
+        """Token ids that the model writes for source ids of one bucket, from the language token to the end token."""
+        settings, pad = self._settings, self._tokenizer.pad_token_id
+        longest = max(map(len, batch))
+        ids = torch.tensor([source + [pad] * (longest - len(source)) for source in batch])
+        with torch.inference_mode():
+            written = self._model.generate(
+                input_ids=ids.to(self._model.device),
+                attention_mask=(ids != pad).long().to(self._model.device),
+                forced_bos_token_id=first,
+                num_beams=settings.beam,
+                do_sample=False,
+                no_repeat_ngram_size=settings.no_repeat_ngram,
+                repetition_penalty=settings.repetition_penalty,
+                max_new_tokens=settings.max_output(bucket(longest)),
+            )
+        return [_until_end(row, self._tokenizer.eos_token_id) for row in written[:, 1:].tolist()]
+
+    def close(self) -> None:
+        for loaded in ("_model", "_tokenizer"):
+            self.__dict__.pop(loaded, None)
+
+    @cached_property
+    def _model_digest(self) -> str:
+        return folder_digest(self._settings.model)
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        return load_tokenizer(self._settings.model, self.name)
+
+    @cached_property
+    def _model(self) -> Any:
+        from safetensors import SafetensorError
+        from transformers import AutoModelForSeq2SeqLM
+
+        device = self._settings.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        folder = self._settings.model
+        try:
+            model = AutoModelForSeq2SeqLM.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+        except (OSError, ValueError, SafetensorError) as error:
+            raise UserError(f"engine {self.name}: {folder}: holds no such model in safetensors") from error
+        return model.eval().to(device)
+
+
+def _until_end(ids: list[int], end: int) -> list[int]:
+    """The ids up to the first end token, which batches pad to the length of their longest."""
+    return ids[: ids.index(end) + 1] if end in ids else ids

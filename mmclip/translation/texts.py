@@ -1,0 +1,54 @@
+"""Files of whole texts, as ``mmclip translate`` reads and writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from mmclip.errors import UserError
+from mmclip.tables.files import atomic
+
+_SEPARATORS = {".csv": ",", ".tsv": "\t"}
+
+
+def read_texts(path: Path) -> pl.DataFrame:
+    """study_id and text of each row; an empty cell is an empty text.
+
+    Raises:
+        UserError: the file is missing or of another kind, or a column is missing.
+    """
+    try:
+        frame = _read(path)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file") from error
+    except (pl.exceptions.PolarsError, OSError, UnicodeError) as error:
+        raise UserError(f"{path}: cannot be read as {path.suffix[1:]}; save it as UTF-8") from error
+    for name in ("study_id", "text"):
+        if name not in frame.columns:
+            raise UserError(f"{path}: column {name!r} is missing; it has {', '.join(frame.columns)}")
+    return frame.select(pl.col(name).cast(pl.String).fill_null("") for name in ("study_id", "text"))
+
+
+def _read(path: Path) -> pl.DataFrame:
+    if path.suffix == ".parquet":
+        return pl.read_parquet(path)
+    if path.suffix not in _SEPARATORS:
+        raise _ending(path)
+    return pl.read_csv(path, separator=_SEPARATORS[path.suffix], infer_schema=False)
+
+
+def write_texts(frame: pl.DataFrame, path: Path) -> None:
+    """Write a table as its ending says, readable by its owner only since it holds report text."""
+    if path.suffix not in (*_SEPARATORS, ".parquet"):
+        raise _ending(path)
+    with atomic(path) as temporary:
+        temporary.touch(mode=0o600)
+        if path.suffix == ".parquet":
+            frame.write_parquet(temporary, compression="zstd")
+        else:
+            frame.write_csv(temporary, separator=_SEPARATORS[path.suffix])
+
+
+def _ending(path: Path) -> UserError:
+    return UserError(f"{path}: ending {path.suffix!r} is unknown; use .csv, .tsv or .parquet")

@@ -1,0 +1,130 @@
+"""The NLLB engines on a tiny random model: conversion, language tokens, flags, and equality of the two libraries."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mmclip.config import translation as config
+from mmclip.errors import UserError
+from mmclip.translation.convert import MANIFEST, convert
+from mmclip.translation.ct2 import CTranslate2
+from mmclip.translation.decoding import batches, bucket, folder_digest
+from mmclip.translation.nllb import Nllb
+from mmclip.translation.nllb_transformers import NllbTransformers
+
+GREEDY = {"beam": 1, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def converted(tiny_nllb: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("converted") / "nllb"
+    convert(tiny_nllb, folder, "float32")
+    return folder
+
+
+def fast(folder: Path, **options: object) -> Nllb:
+    return Nllb("nllb", config.Nllb(kind="nllb", model=folder, **{**GREEDY, "workers": 1, **options}))
+
+
+def reference(folder: Path, **options: object) -> NllbTransformers:
+    settings = config.NllbTransformers(kind="nllb-transformers", model=folder, **{**GREEDY, **options})
+    return NllbTransformers("reference", settings)
+
+
+def test_manifest(converted: Path, tiny_nllb: Path) -> None:
+    manifest = json.loads((converted / MANIFEST).read_text())
+    assert manifest["quantization"] == "float32"
+    assert manifest["source_digest"] == folder_digest(tiny_nllb)
+    assert {"model.bin", "tokenizer.json", "config.json"} <= {file.name for file in converted.iterdir()}
+
+
+@pytest.mark.parametrize("target", ["spa_Latn", "zho_Hans"])
+def test_greedy_ids_equal_transformers(converted: Path, tiny_nllb: Path, sentences: list[str], target: str) -> None:
+    engine, other = fast(converted), reference(tiny_nllb)
+    tokenizer = engine._tokenizer
+    for tokens in engine._tokenize(sentences, "eng_Latn", target):
+        assert (tokens[0], tokens[-1]) == ("eng_Latn", "</s>")
+        written = engine._start([tokens], engine._target_prefix(target))[0].result().hypotheses[0]
+        ids = other.generate([tokenizer.convert_tokens_to_ids(tokens)], tokenizer.convert_tokens_to_ids(target))[0]
+        assert tokenizer.convert_tokens_to_ids(written) == ids
+        assert written[0] == target
+
+
+def test_both_engines_give_the_same_texts_and_flags(converted: Path, tiny_nllb: Path, sentences: list[str]) -> None:
+    one = fast(converted).translate(sentences, "eng_Latn", "deu_Latn")
+    other = reference(tiny_nllb).translate(sentences, "eng_Latn", "deu_Latn")
+    assert one == other
+    flagged = [translated for translated in one if "no_end" in translated.flags]
+    assert 0 < len(flagged) < len(one), "the model should end some sentences and not others"
+    assert all("length_limit" in translated.flags for translated in flagged)
+    assert not any("deu_Latn" in translated.text for translated in one)
+
+
+def test_batching_changes_nothing(converted: Path, sentences: list[str]) -> None:
+    whole = fast(converted).translate(sentences, "eng_Latn", "fra_Latn")
+    single = fast(converted, batch_tokens=1, workers=2).translate(sentences[::-1], "eng_Latn", "fra_Latn")
+    assert whole == single[::-1]
+
+
+def test_a_long_source_is_cut_and_flagged(converted: Path, tiny_nllb: Path) -> None:
+    long, short = "No pleural effusion. " * 20, "Unchanged."
+    for engine in (fast(converted, max_input=16), reference(tiny_nllb, max_input=16)):
+        first, second = engine.translate([long, short], "eng_Latn", "ita_Latn")
+        assert "length_limit" in first.flags
+        assert ("length_limit" in second.flags) == ("no_end" in second.flags)
+
+
+def test_digest_follows_options_and_content(converted: Path, tiny_nllb: Path) -> None:
+    def digest(**options: object) -> str:
+        return fast(converted, **options).digest("eng_Latn", "spa_Latn")
+
+    assert digest() == digest(workers=2, batch_tokens=64)
+    assert len({digest(), digest(beam=4), digest(length_factor=3.0), digest(no_repeat_ngram=3)}) == 4
+    assert reference(tiny_nllb).digest("eng_Latn", "spa_Latn") != digest()
+
+
+def test_general_engine_with_a_prefix_in_the_text(converted: Path, sentences: list[str]) -> None:
+    settings = config.CTranslate2(
+        kind="ct2", model=converted, text_prefix="<2{target}>", codes={"spa_Latn": "es"}, workers=1, **GREEDY
+    )
+    engine = CTranslate2("ct2", settings)
+    assert len(engine.translate(sentences, "eng_Latn", "spa_Latn")) == len(sentences)
+    plain = engine._tokenizer("<2es> Unchanged.")["input_ids"]
+    assert engine._tokenize(["Unchanged."], "eng_Latn", "spa_Latn") == [engine._tokenizer.convert_ids_to_tokens(plain)]
+
+
+def test_mistakes_are_one_line(tiny_nllb: Path, converted: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no model\.bin there; make it with mmclip convert"):
+        fast(tiny_nllb).translate(["Unchanged."], "eng_Latn", "spa_Latn")
+    with pytest.raises(UserError, match="holds no tokenizer"):
+        fast(tmp_path).translate(["Unchanged."], "eng_Latn", "spa_Latn")
+    with pytest.raises(UserError, match="no language xxx_Latn"):
+        fast(converted).translate(["Unchanged."], "eng_Latn", "xxx_Latn")
+    with pytest.raises(UserError, match=r"no \.safetensors file"):
+        convert(tmp_path, tmp_path / "out")
+    with pytest.raises(UserError, match="quantization: 'int3' is unknown"):
+        convert(tiny_nllb, tmp_path / "out", "int3")
+    with pytest.raises(UserError, match="no such folder, and no such model"):
+        convert("nobody/nothing", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_conversion_is_atomic(tmp_path: Path, tiny_nllb: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "model.safetensors").write_bytes(b"not a model")
+    (broken / "config.json").write_text((tiny_nllb / "config.json").read_text())
+    with pytest.raises(UserError):
+        convert(broken, tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken"]
+
+
+def test_batches_hold_one_bucket_each() -> None:
+    lengths = [3, 9, 8, 17, 16, 1, 10, 24]
+    found = batches(lengths, batch_tokens=32)
+    assert sorted(position for batch in found for position in batch) == list(range(len(lengths)))
+    for batch in found:
+        assert len({bucket(lengths[position]) for position in batch}) == 1
+        assert len(batch) == 1 or len(batch) * bucket(lengths[batch[0]]) <= 32
+    assert found[0] == [3]

@@ -1,0 +1,17 @@
+rule build:
+    """Compile the fused loss, or write down why plain PyTorch serves."""
+    output:
+        RESULTS + "/build/ext.json",
+    log:
+        RESULTS + "/logs/build.log",
+    benchmark:
+        RESULTS + "/benchmarks/build.tsv"
+    conda:
+        "../../envs/mmclip.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        code=code("build"),
+    shell:
+        "python -m mmclip build -o {output} > {log} 2>&1"

@@ -1,0 +1,23 @@
+rule label:
+    """Observations and their certainty from the reports of a shard, by sentence and by study."""
+    input:
+        lambda wildcards: f"{RESULTS}/ingest/{DATASET_OF[wildcards.shard]}",
+    output:
+        sentences=RESULTS + "/label/{shard}.sentence_labels.parquet",
+        labels=RESULTS + "/label/{shard}.labels.parquet",
+    log:
+        RESULTS + "/logs/label/{shard}.log",
+    benchmark:
+        RESULTS + "/benchmarks/label/{shard}.tsv"
+    conda:
+        "../../envs/mmclip.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        settings=settings("label"),
+        number=lambda wildcards: f"{int(wildcards.shard[-3:])}/{config['shards']}",
+        code=code("label"),
+    shell:
+        "python -m mmclip label-shard {input}/studies.parquet --shard {params.number} --settings {params.settings:q}"
+        " --sentence-labels {output.sentences} --labels {output.labels} > {log} 2>&1"

@@ -1,0 +1,26 @@
+rule predict_labels:
+    """Out-of-fold predictions of a label classifier, for the self-trained and multi-class policies."""
+    input:
+        ingest=expand(RESULTS + "/ingest/{dataset}", dataset=DATASETS),
+        packs=expand(RESULTS + "/pack/{dataset}", dataset=DATASETS),
+        labels=expand(RESULTS + "/label/{shard}.labels.parquet", shard=SHARDS),
+    output:
+        RESULTS + "/predict_labels/{experiment}.parquet",
+    log:
+        RESULTS + "/logs/predict_labels/{experiment}.log",
+    benchmark:
+        RESULTS + "/benchmarks/predict_labels/{experiment}.tsv"
+    conda:
+        "../../envs/mmclip.yaml"
+    threads: config["threads"]["train"]
+    resources:
+        mem_mb=8000,
+        runtime=1440,
+        gpu=1,
+    params:
+        settings=lambda wildcards: json.dumps(CLASSIFIERS[wildcards.experiment], sort_keys=True),
+        checkpoints=RESULTS + "/checkpoints/{experiment}",
+        code=code("predict_labels"),
+    shell:
+        "python -m mmclip predict-labels --ingest '{input.ingest}' --packs '{input.packs}' --labels '{input.labels}'"
+        " --settings {params.settings:q} --checkpoints {params.checkpoints} --threads {threads} -o {output} 2>&1 | tee {log}"

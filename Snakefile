@@ -2,10 +2,13 @@
 
 from snakemake.utils import min_version, validate
 
-min_version("9.9")
+min_version("9.19")
 
 
-configfile: "config/config.yaml"
+# A config file named by --configfile is the whole config, not a change to the demo's.
+if not workflow.overwrite_configfiles:
+
+    configfile: f"{workflow.basedir}/config/config.yaml"
 
 
 validate(config, "workflow/schemas/config.schema.json")
@@ -31,9 +34,13 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/search.smk"
 
 
+onstart:
+    write_controller()
+
+
 rule all:
     default_target: True
     input:
-        f"{RESULTS}/report/report.html",
-        f"{RESULTS}/validate/sheet.html",
-        search_page(),
+        "<results>/report/report.html",
+        "<results>/validate/sheet.html",
+        ["<results>/search/search.html"] if config["search"] else [],

@@ -20,6 +20,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 """The folder that holds the package: a checkout, or site-packages."""
 
+CONTROLLER_RECORD = ".snakemake/mmclip-controller"
+"""File in the working directory that says who runs the workflow there."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -29,22 +32,23 @@ class Stage:
     data: tuple[str, ...] = ()
 
 
-PHRASE_BOOK = ("mmclip/phantom/frames.yaml", "mmclip/phantom/phrasebook/*.yaml")
+FRAMES = "mmclip/phantom/frames.yaml"
+PHRASE_BOOK = (FRAMES, "mmclip/phantom/phrasebook/*.yaml")
 
 STAGES: dict[str, Stage] = {
-    "ingest": Stage(
-        ("mmclip.ingest.stage",), ("mmclip/phantom/frames.yaml", "mmclip/phantom/phrasebook/eng_Latn.yaml")
-    ),
+    "ingest": Stage(("mmclip.ingest.stage",), (FRAMES, "mmclip/phantom/phrasebook/eng_Latn.yaml")),
     "pack": Stage(("mmclip.imaging.stage",)),
     "translate": Stage(("mmclip.translation.stage",), PHRASE_BOOK),
     "filter": Stage(("mmclip.filtering.stage",), ("mmclip/filtering/cues/*.yaml",)),
+    "measure_filter": Stage(("mmclip.filtering.measure",)),
+    "validate": Stage(("mmclip.filtering.validation",), ("mmclip/filtering/sheet.html.j2",)),
     "label": Stage(("mmclip.labeling.stage",), ("mmclip/labeling/rules/*.yaml",)),
     "disambiguate": Stage(("mmclip.labeling.disambiguate",)),
-    "pretrain_text": Stage(("mmclip.training.stage",)),
+    "pretrain_text": Stage(("mmclip.training.text_stage",)),
     "pretrain": Stage(("mmclip.training.stage",)),
-    "predict_labels": Stage(("mmclip.training.stage",)),
+    "predict_labels": Stage(("mmclip.training.classify_stage",)),
     "evaluate": Stage(("mmclip.evaluation.stage",), PHRASE_BOOK),
-    "report": Stage(("mmclip.report.stage",), ("mmclip/report/templates/*",)),
+    "report": Stage(("mmclip.report.stage",), ("mmclip/report/templates/*", *PHRASE_BOOK)),
     "search": Stage(("mmclip.search.stage",), ("mmclip/search/templates/*",)),
     "build": Stage(("mmclip.ops.stage",), ("csrc/**/*",)),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -10,51 +11,87 @@ from pathlib import Path
 from typing import NoReturn
 
 from mmclip.errors import UserError
-from mmclip.provenance import ROOT, alive, controller
-
-RECORD = Path(".snakemake/mmclip-controller")
-"""Where a running controller writes who it is, in the working directory."""
+from mmclip.provenance import CONTROLLER_RECORD, ROOT, alive, controller
 
 LOCKS = Path(".snakemake/locks")
 """Where Snakemake keeps its lock of the working directory."""
+
+ELSEWHERE = ("--executor", "-e", "--profile", "--workflow-profile")
+"""Arguments that say where jobs run; without one of them they run here."""
+
+CORES = ("--cores", "-c", "--jobs", "-j")
 
 
 def run(arguments: Sequence[str], directory: Path) -> NoReturn:
     """Become ``snakemake`` in `directory`, with further arguments; the exit status is its own.
 
-    Where an earlier controller left its lock and is dead (killed, power cut), the lock is removed first. Where it
-    still runs, this is an error: two controllers would start every job twice.
+    The config is checked first. Where an earlier controller left its lock and is dead (killed, power cut), the lock is
+    removed. Where it still runs, this is an error: two controllers would start every job twice.
 
     Raises:
-        UserError: another run works in this directory.
+        UserError: the config is wrong, or another run works in this directory.
     """
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(directory)]
+    check_config(arguments)
+    snakefile = ROOT / "Snakefile"
+    if not snakefile.is_file():
+        raise UserError(f"{snakefile}: no such file; `mmclip run` needs mmclip's checkout, not only the package")
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--directory", str(directory)]
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-    if claim(directory):
+    if not {"--dry-run", "--dryrun", "-n"} & set(arguments) and claim(directory):
         unlock = [*command, "--cores", "1", "--unlock", "--quiet", "all", *configuration(arguments)]
         subprocess.run(unlock, env=environment, check=True)
-    given = {"--cores", "-c", "--profile", "--executor", "--jobs", "-j"} & {word.split("=")[0] for word in arguments}
-    cores = [] if given else ["--cores", "all"]
+    sys.stdout.flush()
     # exec keeps the process id and start time, so that the record names Snakemake itself
-    os.execve(sys.executable, [*command, *cores, *arguments], environment)
+    os.execve(sys.executable, [*command, *machine(arguments), *arguments], environment)
+
+
+def check_config(arguments: Sequence[str]) -> None:
+    """Say in one line what is wrong with the config file, before Snakemake reads it.
+
+    Several files that Snakemake would merge are left to its own check.
+
+    Raises:
+        UserError: a key, a value or an experiment file is wrong.
+    """
+    from mmclip.config.root import check_run
+
+    words = [word for word in configuration(arguments) if not word.startswith("-")]
+    named = [word.partition("=")[2] for word in configuration(arguments) if word.startswith("--configfile")]
+    files = [*filter(None, named), *(word for word in words if "=" not in word)] or [str(ROOT / "config/config.yaml")]
+    if len(files) == 1:
+        check_run(Path(files[0]), ROOT)
+
+
+def machine(arguments: Sequence[str]) -> list[str]:
+    """Arguments for this machine that were not given: all cores; and no limit on GPU jobs where there is no GPU."""
+    given = {word.partition("=")[0] for word in arguments}
+    if given & {*ELSEWHERE}:
+        return []
+    cores = [] if given & {*CORES} else ["--cores", "all"]
+    limited = given & {"--resources", "--res"} or Path("/dev/nvidia0").exists()
+    return [*cores, *([] if limited else ["--resources", f"gpu={os.cpu_count()}"])]
 
 
 def claim(directory: Path) -> bool:
     """Write down that this process runs the workflow in `directory`; True where a dead run left its lock.
 
     Raises:
-        UserError: the process recorded there still runs.
+        UserError: the process recorded there still runs, or ran on another host.
     """
-    record = directory / RECORD
-    dead = False
-    if record.exists():
-        identity = record.read_text().strip()
-        if identity and alive(identity):
-            raise UserError(f"{record}: {identity} still runs this workflow; wait for it, or end it first")
-        dead = any((directory / LOCKS).glob("*"))
+    record = directory / CONTROLLER_RECORD
     record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(controller())
-    return dead
+    with record.open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        identity = file.read().strip()
+        if identity and alive(identity) and identity != controller():
+            raise UserError(
+                f"{record}: {identity} (host:process:start) still runs this workflow; wait for it or end it first, "
+                f"and if that was another host that is gone, delete this file"
+            )
+        file.truncate(0)
+        file.write(controller())
+    return bool(identity) and any((directory / LOCKS).glob("*"))
 
 
 def configuration(arguments: Sequence[str]) -> list[str]:
@@ -63,7 +100,7 @@ def configuration(arguments: Sequence[str]) -> list[str]:
     taking = False
     for word in arguments:
         if word.startswith("-"):
-            taking = word.split("=")[0] in ("--configfile", "--configfiles", "--config")
+            taking = word.partition("=")[0] in ("--configfile", "--configfiles", "--config", "-C")
         if taking:
             out.append(word)
     return out

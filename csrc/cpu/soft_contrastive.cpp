@@ -152,7 +152,8 @@ struct Side {
   void add(int64_t i, const scalar* tile, int64_t stride) {
     auto& mine = entries[i];
     const auto rescale = [&](Entry peak, int begin, int end) {
-      const double before = mine[peak], now = tile[peak * stride], both = std::max(before, now);
+      const double before = mine[peak], now = tile[peak * stride];
+      const double both = now <= before ? before : now;  // NaN is kept
       const double keep = std::exp(before - both), take = std::exp(now - both);
       for (int s = begin; s < end; ++s) mine[s] = mine[s] * keep + tile[s * stride] * take;
       mine[peak] = both;

@@ -5,19 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from mmclip.config.base import Settings
-from mmclip.observations import FIVE
+from mmclip.observations import FIVE, NO_FINDING, OBSERVATIONS
 
 Task = Literal["zero_shot", "retrieval", "linear_probe", "fine_tune", "text", "audit"]
+Cutoff = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0.01, le=1)]
 
 
 class PhantomBenchmark(Settings):
     """Classes, prompts and descriptions from the phantom's truth and its held-out wordings."""
 
     kind: Literal["phantom"] = "phantom"
-    classes: tuple[str, ...] = Field(FIVE, description="a study that shows exactly one of them is a sample")
+    classes: tuple[str, ...] = Field(
+        FIVE, min_length=2, description="a study that shows exactly one of them is a sample"
+    )
 
 
 class LabelledBenchmark(Settings):
@@ -25,11 +29,25 @@ class LabelledBenchmark(Settings):
 
     kind: Literal["labels"]
     label_source: str = "file"
-    classes: tuple[str, ...] = Field(description="observations; with one, samples are `present` or `absent` of it")
+    classes: tuple[str, ...] = Field(
+        min_length=1,
+        description="observations; an image with exactly one of them is a sample. With one class, images without the "
+        "observation form a second, `normal`",
+    )
     prompts: Path = Field(description="YAML: language -> class -> sentences")
-    normal: str = Field("No Finding", description="class of samples that show none of a single observation")
+    normal: str = Field(
+        NO_FINDING, description="name, among the prompts, of images where a single observation is absent"
+    )
     only: str = Field("", description="image ids must start with this: classes from one hospital, not two")
     texts: bool = Field(True, description="also retrieve the studies' own reports and their translations")
+
+    @field_validator("classes")
+    @classmethod
+    def _observations(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        for name in classes:
+            if name not in OBSERVATIONS:
+                raise ValueError(f"{name!r} is not one of the 14 observations ({', '.join(OBSERVATIONS)})")
+        return classes
 
 
 Benchmark = Annotated[PhantomBenchmark | LabelledBenchmark, Field(discriminator="kind")]
@@ -43,10 +61,13 @@ class EvaluateSettings(Settings):
     split: Literal["val", "test"] = Field("test", description="val to choose settings; test for the final score only")
     resamples: int = Field(1000, ge=0, description="bootstrap draws of patients")
     level: float = Field(0.95, gt=0, lt=1, description="coverage of intervals")
-    precision_at: tuple[int, ...] = (1, 2, 5, 10)
-    recall_at: tuple[int, ...] = (1, 5, 10)
-    probe_fractions: tuple[float, ...] = Field((1.0,), description="shares of the training images for linear_probe")
+    precision_at: tuple[Cutoff, ...] = (1, 2, 5, 10)
+    recall_at: tuple[Cutoff, ...] = (1, 5, 10)
+    probe_fractions: tuple[Share, ...] = Field((1.0,), description="shares of the training images for linear_probe")
     tune_epochs: int = Field(3, ge=1, description="epochs of fine_tune; the best on val is scored")
     tune_rate: float = Field(5e-4, gt=0, description="learning rate of fine_tune")
-    batch_size: int = Field(128, ge=1)
-    seed: int = Field(0, ge=0)
+    batch_size: int = Field(128, ge=2, description="of fine_tune")
+    seed: int = Field(0, ge=0, description="of the shares of linear_probe, and of fine_tune")
+    error_budget: float = Field(
+        0.001, ge=0, le=1, description="share of a split's images that packing may have skipped"
+    )

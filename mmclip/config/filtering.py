@@ -43,6 +43,9 @@ class Validation(Settings):
     minimum: int = Field(
         default=1, ge=0, description="at least so many of each in each language, where there are as many"
     )
+    maximum: int | None = Field(
+        default=None, ge=1, description="at most so many of each in each language; none: no limit"
+    )
     bad_below: float = Field(default=3.0, ge=1, le=5, description="a mean mark below this is a bad translation")
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from mmclip.config.base import Settings
+from mmclip.config.base import Settings, load
 from mmclip.config.evaluation import EvaluateSettings
 from mmclip.config.filtering import Filtering, Validation
 from mmclip.config.imaging import PackSettings
 from mmclip.config.ingest import PhantomSource, TableSource
 from mmclip.config.labeling import DisambiguateSettings, LabelSettings
 from mmclip.config.report import ReportSettings, SearchSettings
+from mmclip.config.training import ExperimentSettings
 from mmclip.config.translation import Translation
+from mmclip.errors import UserError
 from mmclip.languages import ENGLISH, LANGUAGES
 
 Source = Annotated[PhantomSource | TableSource, Field(discriminator="kind")]
@@ -25,7 +28,8 @@ class Threads(Settings):
     ingest: int = Field(2, ge=1)
     pack: int = Field(2, ge=1)
     translate: int = Field(1, ge=1)
-    train: int = Field(2, ge=1, description="of training and evaluation jobs")
+    train: int = Field(2, ge=1, description="of training jobs")
+    evaluate: int = Field(1, ge=1)
 
 
 class Config(Settings):
@@ -34,7 +38,9 @@ class Config(Settings):
     run: str = Field("demo", pattern=r"^[A-Za-z0-9_.-]+$", description="results go to <results>/<run>")
     results: str = Field("results", pattern=r"^[^\s'\"]+$", description="folder of all results")
     seed: int = Field(0, ge=0, description="added to the seed of every experiment")
-    languages: tuple[str, ...] = Field(tuple(LANGUAGES), min_length=1, description="FLORES-200 codes, English among them")
+    languages: tuple[str, ...] = Field(
+        tuple(LANGUAGES), min_length=1, description="FLORES-200 codes, English among them"
+    )
     datasets: dict[str, Source] = Field(min_length=1, description="name -> where it comes from")
     shards: int = Field(1, ge=1, le=999, description="jobs a language and data set; sized for half an hour each")
     experiments: dict[str, str] = Field({}, description="name -> its YAML file, from the checkout's root")
@@ -54,7 +60,9 @@ class Config(Settings):
     def _known(cls, codes: tuple[str, ...]) -> tuple[str, ...]:
         for code in codes:
             if code not in LANGUAGES:
-                raise ValueError(f"{code!r} is not a language of mmclip (FLORES-200 code); known: {', '.join(LANGUAGES)}")
+                raise ValueError(
+                    f"{code!r} is not a language of mmclip (FLORES-200 code); known: {', '.join(LANGUAGES)}"
+                )
         if ENGLISH not in codes:
             raise ValueError(f"{ENGLISH} must be among them: labels are read from the English reports")
         return codes
@@ -64,4 +72,37 @@ class Config(Settings):
         for name in self.evaluate.benchmarks:
             if name not in self.datasets:
                 raise ValueError(f"evaluate.benchmarks: no data set {name!r}; data sets: {', '.join(self.datasets)}")
+        if self.search is not None and self.search.dataset not in self.datasets:
+            raise ValueError(
+                f"search.dataset: no data set {self.search.dataset!r}; data sets: {', '.join(self.datasets)}"
+            )
+        if self.search is not None and self.search.experiment not in self.experiments:
+            raise ValueError(
+                f"search.experiment: no experiment {self.search.experiment!r}; "
+                f"experiments: {', '.join(self.experiments)}"
+            )
         return self
+
+
+def check_run(config: Path, root: Path) -> None:
+    """Check a config file and the experiment files it names before anything is run.
+
+    Args:
+        root: the checkout; experiment files are named from there, and objectives are modules there.
+
+    Raises:
+        UserError: the first thing that is wrong, with its file and key.
+    """
+    settings = load(Config, config)
+    experiments = {name: load(ExperimentSettings, root / file) for name, file in settings.experiments.items()}
+    for name, experiment in experiments.items():
+        file, text = settings.experiments[name], experiment.text_experiment
+        for objective in experiment.objectives:
+            if not (root / "mmclip/objectives" / f"{objective.name}.py").is_file():
+                raise UserError(f"{file}: objectives: {objective.name!r} is not a module of mmclip/objectives")
+        if text is not None and (text not in experiments or experiments[text].task != "text"):
+            raise UserError(f"{file}: text_experiment: {config} names no experiment {text!r} of task text")
+        if not set(experiment.data.chosen_languages()) & set(settings.languages):
+            raise UserError(f"{file}: data.languages: none of them is among the languages of {config}")
+    if settings.search is not None and experiments[settings.search.experiment].task != "align":
+        raise UserError(f"{config}: search.experiment: {settings.search.experiment!r} is not of task align")

@@ -24,8 +24,38 @@ SCHEMAS: dict[str, type[BaseModel]] = {
 
 
 def generate(model: type[BaseModel]) -> dict[str, Any]:
-    """The JSON schema (draft 2020-12) of a settings model."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
+    """The JSON schema (draft 2020-12) of a settings model, in a form in which defaults can be filled in."""
+    schema: dict[str, Any] = _fillable(model.model_json_schema())
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _fillable(node: Any) -> Any:
+    """The same schema, such that no alternative is looked at that does not apply: defaults would be filled in there.
+
+    A union told apart by a key becomes one `if` for each value, and null goes first among alternatives.
+    """
+    if isinstance(node, list):
+        return [_fillable(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: _fillable(value) for key, value in node.items()}
+    if "discriminator" in node:
+        key, schemas = node["discriminator"]["propertyName"], node["discriminator"]["mapping"]
+        rest = {name: value for name, value in node.items() if name not in ("discriminator", "oneOf")}
+        choices = [
+            {"if": {"properties": {key: {"const": value}}}, "then": {"$ref": reference}}
+            for value, reference in schemas.items()
+        ]
+        return {
+            **rest,
+            "type": "object",
+            "required": [key],
+            "properties": {key: {"enum": list(schemas)}},
+            "allOf": choices,
+        }
+    if "anyOf" in node:
+        node["anyOf"] = sorted(node["anyOf"], key=lambda choice: choice != {"type": "null"})
+    return node
 
 
 def main(folder: Path) -> None:

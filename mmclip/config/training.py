@@ -64,6 +64,9 @@ class DataSettings(Settings):
     languages: tuple[str, ...] | None = Field(None, description="FLORES-200 codes; none means all")
     exclude_languages: tuple[str, ...] = ()
     alpha: float = Field(0.3, ge=0, le=1, description="a language of n texts is drawn in proportion to n^alpha (XLM-R)")
+    texts_per_image: int = Field(
+        1, ge=1, description="texts of a step for each image: a small text tower in many languages gains by several"
+    )
     text_mix: TextMix = TextMix()
     image_weights: dict[str, float] = Field({}, description="data set -> share of images; empty means by their number")
     shuffle_pairs: bool = Field(False, description="control: images get the reports and targets of other studies")
@@ -88,7 +91,7 @@ class Optimisation(Settings):
 
     steps: int | None = Field(None, ge=1, description="optimiser steps; give steps or epochs")
     epochs: float | None = Field(None, gt=0, description="passes over the images (over the texts for task text)")
-    batch_size: int = Field(100, ge=1, description="images, and as many texts, of one step over all ranks")
+    batch_size: int = Field(100, ge=1, description="images of one step over all ranks; texts as data.texts_per_image says")
     learning_rate: float = Field(5e-5, gt=0)
     weight_decay: float = Field(1e-4, ge=0, description="not applied to biases, norms and the logit scale")
     betas: tuple[float, float] = (0.9, 0.98)

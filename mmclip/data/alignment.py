@@ -33,8 +33,8 @@ class AlignmentBatches:
         images: rows of images tables, of one split.
         corpus: the texts of the same split.
         targets: a TARGETS table, for the images' soft labels.
-        batch_size: images, and texts, of a step over all ranks.
-        decoupled: draw images and texts apart; otherwise each image comes with a text of its study.
+        batch_size: images of a step over all ranks; texts are `data.texts_per_image` times as many.
+        decoupled: draw images and texts apart; otherwise each image comes with texts of its study.
         seed: of the run.
         rank, ranks: this process takes an equal, consecutive part of each batch.
 
@@ -78,20 +78,20 @@ class AlignmentBatches:
 
     def __call__(self, step: int) -> Batch:
         """The batch of a step."""
-        start = step * self.batch_size
+        start, many = step * self.batch_size, self.data.texts_per_image
         items, rounds = self._image_stream.take(start, self.batch_size)
         if self.decoupled:
-            texts = self._text_stream.take(start, self.batch_size)[0]
+            texts = self._text_stream.take(start * many, self.batch_size * many)[0]
         else:
-            options = self.text_of[self.images.study[items]]
+            options = np.repeat(self.text_of[self.images.study[items]], many, axis=0)
             languages = choose_languages(options >= 0, self.language_weights, self.seed, "language", step)
             texts = options[np.arange(len(options)), languages]
         counts = self.corpus.counts(texts)
         shown, chosen = choose_sentences(counts, self.data.text_mix, self.seed, "sentences", step)
         firsts = np.cumsum(shown) - shown
-        part = self.part
-        own = chosen[firsts[part.start] : firsts[part.stop - 1] + shown[part.stop - 1]]
-        return self._assemble(items[part], rounds[part], texts[part], shown[part], own)
+        part, of_texts = self.part, slice(self.part.start * many, self.part.stop * many)
+        own = chosen[firsts[of_texts.start] : firsts[of_texts.stop - 1] + shown[of_texts.stop - 1]]
+        return self._assemble(items[part], rounds[part], texts[of_texts], shown[of_texts], own)
 
     def _assemble(self, items: Ints, rounds: Ints, texts: Ints, shown: Ints, chosen: Ints) -> Batch:
         ids = [self.images.ids[item] for item in items]

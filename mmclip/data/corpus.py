@@ -23,6 +23,8 @@ from mmclip.observations import OBSERVATIONS
 from mmclip.tables.files import read_table
 from mmclip.tables.filtering import CORPUS
 
+TOKENISED_AT_ONCE = 50_000
+
 
 def read_texts(files: Sequence[Path], studies: pl.DataFrame, split: str, languages: Sequence[str]) -> pl.DataFrame:
     """The texts of one split, in the languages asked for.
@@ -132,7 +134,7 @@ class Corpus:
         studies = texts["study_id"].unique().sort()
         long = texts.select("study_id", "sentences", "indices").explode("sentences", "indices")
         distinct = long["sentences"].unique().sort()
-        ids = plain_ids(tokenizer, distinct.to_list())
+        tokens, lengths = _tokenised(tokenizer, distinct)
         row, vectors = _target_rows(long, targets)
         return cls(
             studies=studies.to_list(),
@@ -144,8 +146,8 @@ class Corpus:
             index=long["indices"].to_numpy().astype(np.int64),
             row=row,
             vectors=vectors,
-            token_first=starts_of(np.array([len(row) for row in ids], dtype=np.int64)),
-            tokens=np.fromiter(chain.from_iterable(ids), dtype=np.int64),
+            token_first=starts_of(lengths),
+            tokens=tokens,
             frame_ids=(tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id),
             max_tokens=max_tokens,
         )
@@ -185,6 +187,16 @@ def _numbers(values: pl.Series, distinct: pl.Series) -> Ints:
     table = pl.DataFrame({"value": distinct, "number": np.arange(len(distinct), dtype=np.int64)})
     joined = values.alias("value").to_frame().join(table, on="value", how="left", maintain_order="left")
     return joined["number"].to_numpy()
+
+
+def _tokenised(tokenizer: PreTrainedTokenizerFast, texts: pl.Series) -> tuple[Ints, Ints]:
+    """Token ids of the texts, one after the other, and how many each has; in parts, so that lists of ids stay short."""
+    tokens, lengths = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for part in texts.to_frame().iter_slices(TOKENISED_AT_ONCE):
+        ids = plain_ids(tokenizer, part.to_series().to_list())
+        tokens.append(np.fromiter(chain.from_iterable(ids), dtype=np.int64))
+        lengths.append(np.fromiter(map(len, ids), dtype=np.int64))
+    return np.concatenate(tokens), np.concatenate(lengths)
 
 
 def _target_rows(long: pl.DataFrame, targets: pl.DataFrame | None) -> tuple[Ints, Vectors]:

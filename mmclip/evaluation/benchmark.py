@@ -9,8 +9,8 @@ import polars as pl
 from mmclip.config.base import read_yaml
 from mmclip.config.evaluation import LabelledBenchmark, PhantomBenchmark
 from mmclip.errors import UserError
-from mmclip.languages import LANGUAGES
-from mmclip.observations import PRESENT, column
+from mmclip.languages import language
+from mmclip.observations import ABSENT, NO_FINDING, PRESENT, SUPPORT_DEVICES, State, column
 from mmclip.phantom import phrasebook, reports
 from mmclip.phantom.truth import FINDINGS, Finding, Truth
 from mmclip.tables.benchmark import Benchmark, Sample
@@ -36,7 +36,7 @@ def phantom_benchmark(
     samples, texts = [], {}
     for row in images.sort("image_id").iter_rows(named=True):
         truth = truths.get(row["study_id"], Truth(row["study_id"], row["patient_id"], 0))
-        shown = [name for name in settings.classes if name in truth.observations]
+        shown = [name for name in settings.classes if name in shown_by(truth)]
         label = settings.classes.index(shown[0]) if len(shown) == 1 else None
         samples.append(Sample(**_identity(row), label=label))
         texts[row["study_id"]] = truth
@@ -53,6 +53,12 @@ def phantom_benchmark(
         negations={code: tuple(_negations(code)) for code in languages},
         parallel={code: tuple(_held_out(code)) for code in languages},
     )
+
+
+def shown_by(truth: Truth) -> frozenset[str]:
+    """The observations of a film, No Finding among them where it shows no more than devices."""
+    normal = not truth.observations - {SUPPORT_DEVICES}
+    return truth.observations | {NO_FINDING} if normal else truth.observations
 
 
 def read_truths(folder: Path) -> dict[str, Truth]:
@@ -94,20 +100,25 @@ def labelled_benchmark(
         folder: the data set as ingested.
         corpus: corpus shards to take translated reports from.
         engine: what translated them, for `test_text`.
+
+    Raises:
+        UserError: the data set has no labels of that source, or the file of prompts is not right.
     """
     images = read_table(folder / "images.parquet", IMAGES).filter(pl.col("split") == split)
     images = images.filter(pl.col("image_id").str.starts_with(settings.only)) if settings.only else images
-    labels = read_table(folder / "labels.parquet", LABELS).filter(pl.col("label_source") == settings.label_source)
-    by_id = {row["id"]: row for row in labels.iter_rows(named=True)}
+    labels = read_labels(folder / "labels.parquet", settings.label_source)
     classes = settings.classes if len(settings.classes) > 1 else (settings.normal, *settings.classes)
-    samples = [
-        Sample(**_identity(row), label=_class_of(by_id.get(row["image_id"]) or by_id.get(row["study_id"]), classes))
-        for row in images.sort("image_id").iter_rows(named=True)
-    ]
+    samples = []
+    for row in images.sort("image_id").iter_rows(named=True):
+        states = labels.get(("image", row["image_id"])) or labels.get(("study", row["study_id"])) or {}
+        samples.append(Sample(**_identity(row), label=_class_of(states, settings)))
     texts: dict[str, dict[str, str]] = {}
     if settings.texts:
         studies = {sample.study_id for sample in samples}
-        for row in read_tables(list(corpus), CORPUS).filter(pl.col("study_id").is_in(studies)).iter_rows(named=True):
+        rows = read_tables(list(corpus), CORPUS).filter(
+            pl.col("study_id").is_in(studies), pl.col("language").is_in(languages)
+        )
+        for row in rows.iter_rows(named=True):
             texts.setdefault(row["language"], {})[row["study_id"]] = row["text"]
     return Benchmark(
         dataset=name,
@@ -124,25 +135,50 @@ def _identity(row: dict[str, str]) -> dict[str, str]:
     return {key: row[key] for key in ("image_id", "study_id", "patient_id")}
 
 
-def _class_of(labels: dict[str, int | None] | None, classes: tuple[str, ...]) -> int | None:
-    """The one class that is present, or None: none, several, or no labels."""
-    present = [i for i, name in enumerate(classes) if labels is not None and labels[column(name)] == PRESENT]
-    return present[0] if len(present) == 1 else None
+def read_labels(path: Path, source: str) -> dict[tuple[str, str], dict[str, State]]:
+    """(study or image, id) -> state of each observation's column, of one source of labels.
+
+    Raises:
+        UserError: the table has no labels of that source.
+    """
+    labels = read_table(path, LABELS)
+    of_source = labels.filter(pl.col("label_source") == source)
+    if of_source.is_empty():
+        found = ", ".join(sorted(labels["label_source"].unique())) or "none"
+        raise UserError(f"{path}: label_source: no labels of {source!r}; it has {found}")
+    return {(row["kind"], row["id"]): row for row in of_source.iter_rows(named=True)}
 
 
-def _read_prompts(
-    file: Path, classes: tuple[str, ...], languages: tuple[str, ...]
-) -> dict[str, dict[str, tuple[str, ...]]]:
+def _class_of(states: dict[str, State], settings: LabelledBenchmark) -> int | None:
+    """The number of the one class that is present, or None: none, several, uncertain or no labels.
+
+    Of a single observation, 1 where it is present and 0 where it is absent: stated so, or not mentioned while
+    No Finding is present.
+    """
+    present = [i for i, name in enumerate(settings.classes) if states.get(column(name)) == PRESENT]
+    if len(settings.classes) > 1:
+        return present[0] if len(present) == 1 else None
+    state = states.get(column(settings.classes[0]))
+    absent = state == ABSENT or (state is None and states.get(column(NO_FINDING)) == PRESENT)
+    return 1 if present else 0 if absent else None
+
+
+def _read_prompts(file: Path, classes: tuple[str, ...], languages: tuple[str, ...]) -> Prompts:
+    """Prompts of the configured languages; the file may hold more, which are checked too."""
     content = read_yaml(file)
-    out: dict[str, dict[str, tuple[str, ...]]] = {}
-    for language, by_class in content.items():
-        if language not in LANGUAGES:
-            raise UserError(f"{file}: {language!r} is not a language of mmclip; known: {', '.join(LANGUAGES)}")
-        missing = [name for name in classes if not by_class.get(name)]
-        if missing:
-            raise UserError(f"{file}: {language}: no prompts for {missing[0]!r}; give at least one sentence")
-        if language in languages:
-            out[language] = {name: tuple(by_class[name]) for name in classes}
+    if not isinstance(content, dict) or not all(isinstance(by_class, dict) for by_class in content.values()):
+        raise UserError(f"{file}: must map languages to classes to lists of sentences")
+    out: Prompts = {}
+    for code, by_class in content.items():
+        language(str(code), where=str(file))
+        for name in classes:
+            sentences = by_class.get(name)
+            if not sentences:
+                raise UserError(f"{file}: {code}: no prompts for {name!r}; give at least one sentence")
+            if not isinstance(sentences, list) or not all(isinstance(one, str) and one.strip() for one in sentences):
+                raise UserError(f"{file}: {code}: {name}: must be a list of sentences, none of them empty")
+        if code in languages:
+            out[code] = {name: tuple(by_class[name]) for name in classes}
     if not out:
         raise UserError(f"{file}: none of the configured languages ({', '.join(languages)}) has prompts")
     return out

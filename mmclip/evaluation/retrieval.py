@@ -31,6 +31,7 @@ def class_precision(
     Args:
         images: [n, D], of samples with a class.
         truth: [n] their class numbers.
+        cutoffs: the K; those above the number of items are left out.
     """
     queries = [(text, label) for label, name in enumerate(classes) for text in prompts[name]]
     labels = np.array([label for _, label in queries])
@@ -39,7 +40,8 @@ def class_precision(
     for k in (k for k in cutoffs if k <= len(truth)):
 
         def by_text(draw: Draw, k: int = k) -> NDArray[np.float64]:
-            return np.array([precision_at_k(similarity[:, draw], labels[:, None] == truth[draw], k).mean()])
+            fitting = min(k, len(draw))  # a draw of patients with few images may hold fewer than all of them
+            return np.array([precision_at_k(similarity[:, draw], labels[:, None] == truth[draw], fitting).mean()])
 
         (interval,) = bootstrap(by_text, patients, min(resamples, 200), level)
         rows.append(("text_to_image", "precision_at_k", k, interval))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,15 +11,17 @@ import numpy as np
 
 from mmclip.config.evaluation import EvaluateSettings, LabelledBenchmark, PhantomBenchmark
 from mmclip.data.packed import PackedImages
-from mmclip.errors import UserError
+from mmclip.errors import BudgetExceeded, UserError
 from mmclip.evaluation import benchmark
 from mmclip.evaluation.encoder import load_encoder
 from mmclip.evaluation.sentences_file import read_texts
-from mmclip.evaluation.tasks import TASKS, Run
+from mmclip.evaluation.tasks import BLOCK, TASKS, WITHOUT_IMAGES, Run
 from mmclip.metrics.bootstrap import Interval
 from mmclip.tables.benchmark import Benchmark, write_benchmark
 from mmclip.tables.evaluation import PREDICTIONS, Metric, write_metrics
 from mmclip.tables.files import atomic, write_table
+
+_log = logging.getLogger("mmclip.evaluation")
 
 
 def make_benchmark(
@@ -60,7 +63,9 @@ def evaluate(
     experiment: str,
     seed: int,
 ) -> list[Metric]:
-    """Run one task and write its rows.
+    """Run one task and write its rows; what is undefined on this test (AUROC of one class alone) has none.
+
+    Images that packing had to skip are left out, and the rows' hash is that of the samples that were scored.
 
     Args:
         model: a folder, ``open_clip:FOLDER`` or ``hf:FOLDER``.
@@ -69,13 +74,20 @@ def evaluate(
         packs: folders of packed images.
         metrics, predictions: files to write.
 
+    Returns:
+        The rows.
+
     Raises:
         UserError: the task is unknown, or needs a split that is not given.
+        BudgetExceeded: too many images are in no pack.
     """
     if task not in TASKS:
         raise UserError(f"--task: {task!r} is not a task; known: {', '.join(TASKS)}")
     if settings.split not in benchmarks:
         raise UserError(f"--data: no benchmark of split {settings.split!r} given; found {', '.join(benchmarks)}")
+    images = PackedImages(list(packs))
+    if task not in WITHOUT_IMAGES:
+        benchmarks = {split: packed(made, images, settings.error_budget) for split, made in benchmarks.items()}
     encoder = load_encoder(model)
     test = benchmarks[settings.split]
     digest = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:16]
@@ -105,13 +117,34 @@ def evaluate(
             }
         )
 
-    images = PackedImages(list(packs))
     run = Run(settings, encoder, model, test, benchmarks.get("train"), benchmarks.get("val"), images, row)
-    rows, table = TASKS[task](run)
+    measured, table = TASKS[task](run)
+    rows = [row for row in measured if np.isfinite(row.value)]
+    if not rows:
+        _log.warning("%s: task %s has nothing to measure on %s", experiment, task, test.dataset)
     write_metrics(rows, metrics)
     if predictions is not None:
         write_table(table, predictions, PREDICTIONS)
     return rows
+
+
+def packed(made: Benchmark, images: PackedImages, budget: float) -> Benchmark:
+    """The benchmark without the images that are in no pack.
+
+    Raises:
+        BudgetExceeded: they are a larger share of all than `budget`.
+    """
+    kept = tuple(sample for sample in made.samples if sample.image_id in images)
+    missing = len(made.samples) - len(kept)
+    if missing > budget * len(made.samples):
+        first = next(sample.image_id for sample in made.samples if sample.image_id not in images)
+        raise BudgetExceeded(
+            f"--packs: {missing} of {len(made.samples)} images of {made.dataset}'s {made.split} split are in no pack, "
+            f"{first!r} first; give every pack, or see skipped.parquet beside its pixels"
+        )
+    if missing:
+        _log.warning("%s: %d images of split %s are in no pack and left out", made.dataset, missing, made.split)
+    return made.model_copy(update={"samples": kept})
 
 
 def embed(model: str, output: Path, texts: Path | None = None, images: Path | None = None) -> int:
@@ -120,15 +153,28 @@ def embed(model: str, output: Path, texts: Path | None = None, images: Path | No
     Args:
         texts: CSV, TSV or Parquet with a column ``text``, or one text a line.
         images: a folder of packed images; rows in the order of its index.
+
+    Raises:
+        UserError: not just one of `texts` and `images` is given, it cannot be read, or it is empty.
     """
-    if (texts is None) == (images is None):
-        raise UserError("embed: give either --texts FILE or --images PACK")
-    encoder = load_encoder(model)
-    if texts is not None:
-        vectors = encoder.texts(read_texts(texts))
+    if texts is not None and images is None:
+        sentences = read_texts(texts)
+        _check_any(texts, len(sentences))
+        vectors = load_encoder(model).texts(sentences)
+    elif images is not None and texts is None:
+        pack = PackedImages([images])
+        ids = pack.ids()
+        _check_any(images, len(ids))
+        encoder = load_encoder(model)
+        blocks = [ids[start : start + BLOCK] for start in range(0, len(ids), BLOCK)]
+        vectors = np.concatenate([encoder.images(np.stack(pack.read(block))) for block in blocks])
     else:
-        pack = PackedImages([Path(str(images))])
-        vectors = encoder.images(np.stack(pack.read(pack.ids())))
+        raise UserError("embed: give either --texts FILE or --images PACK")
     with atomic(output) as temporary, temporary.open("wb") as file:
         np.save(file, vectors, allow_pickle=False)
     return len(vectors)
+
+
+def _check_any(path: Path, count: int) -> None:
+    if not count:
+        raise UserError(f"{path}: holds nothing to embed; give at least one row")

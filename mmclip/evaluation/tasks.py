@@ -13,9 +13,9 @@ from mmclip.config.evaluation import EvaluateSettings
 from mmclip.data.packed import PackedImages
 from mmclip.errors import UserError
 from mmclip.evaluation import audit, linear_probe, retrieval, text, zero_shot
-from mmclip.evaluation.encoder import DualEncoderModel, Encoder
+from mmclip.evaluation.encoder import DualEncoderModel, Embeddings, Encoder
 from mmclip.languages import ENGLISH
-from mmclip.metrics.bootstrap import Interval, bootstrap, mean_intervals
+from mmclip.metrics.bootstrap import Draw, Interval, bootstrap
 from mmclip.metrics.classification import accuracy, balanced_accuracy, macro_auroc, macro_f1
 from mmclip.tables.benchmark import Benchmark, Sample
 from mmclip.tables.evaluation import PREDICTIONS, Metric
@@ -34,20 +34,37 @@ class Run:
     images: PackedImages
     row: Callable[..., Metric]
 
+    @property
+    def scored(self) -> list[Sample]:
+        """The test samples that have a class.
+
+        Raises:
+            UserError: there are none, or no prompts for the classes.
+        """
+        if not (self.test.labelled and self.test.prompts):
+            raise UserError(f"{self.test.dataset}: split {self.test.split} has no sample with a class, or no prompts")
+        return self.test.labelled
+
     def pixels(self, samples: Sequence[Sample]) -> NDArray[np.uint8]:
         """[n, S, S] grey images of the samples."""
         return np.stack(self.images.read([sample.image_id for sample in samples]))
 
+    def features(self, samples: Sequence[Sample]) -> Embeddings:
+        """[n, D] embeddings of the samples' images, read block by block."""
+        blocks = [samples[start : start + BLOCK] for start in range(0, len(samples), BLOCK)]
+        return np.concatenate([self.encoder.images(self.pixels(block)) for block in blocks])
+
 
 Result = tuple[list[Metric], pl.DataFrame]
 
+BLOCK = 1024
+"""Images that are in memory at once."""
+
 
 def _zero_shot(run: Run) -> Result:
-    samples = run.test.labelled
+    samples = run.scored
     truth, patients = _labels(samples), [sample.patient_id for sample in samples]
-    by_language = zero_shot.scores(
-        run.encoder.images(run.pixels(samples)), run.encoder, run.test.prompts, run.test.classes
-    )
+    by_language = zero_shot.scores(run.features(samples), run.encoder, run.test.prompts, run.test.classes)
     measured = zero_shot.measure(by_language, truth, patients, run.settings.resamples, run.settings.level)
     rows = [run.row(language, metric, interval, len(samples)) for language, metric, interval in measured]
     constant = Interval(zero_shot.constant_predictor(truth), np.nan, np.nan)
@@ -59,9 +76,9 @@ def _zero_shot(run: Run) -> Result:
 
 def _retrieval(run: Run) -> Result:
     labelled, everything = run.test.labelled, list(run.test.samples)
-    features = dict(zip((s.image_id for s in everything), run.encoder.images(run.pixels(everything)), strict=True))
+    features = dict(zip((s.image_id for s in everything), run.features(everything), strict=True))
     settings, rows = run.settings, []
-    for code, prompts in run.test.prompts.items():
+    for code, prompts in run.test.prompts.items() if labelled else ():
         found = retrieval.class_precision(
             np.stack([features[s.image_id] for s in labelled]),
             run.encoder,
@@ -106,42 +123,41 @@ def _means(rows: Sequence[Metric]) -> list[Metric]:
 
 def _linear_probe(run: Run) -> Result:
     train, val = _needed(run)
-    features = {split: run.encoder.images(run.pixels(b.labelled)) for split, b in (("train", train), ("val", val))}
-    samples = run.test.labelled
-    tested = run.encoder.images(run.pixels(samples))
+    trained, chosen = ((run.features(split.labelled), _labels(split.labelled)) for split in (train, val))
+    samples, classes = run.scored, run.test.classes
+    tested = run.features(samples)
     rows, frames = [], []
     for fraction in run.settings.probe_fractions:
-        scores = linear_probe.linear_probe(
-            (features["train"], _labels(train.labelled)),
-            (features["val"], _labels(val.labelled)),
-            tested,
-            fraction,
-            run.settings.seed,
-        )
-        k = round(100 * fraction)
-        rows += _supervised(run, scores, k)
-        frames.append(_predictions(samples, run.test.classes, scores, f"{k} %"))
+        scores = linear_probe.linear_probe(trained, chosen, tested, len(classes), fraction, run.settings.seed)
+        percent = round(100 * fraction)
+        rows += _supervised(run, scores, percent)
+        frames.append(_predictions(samples, classes, scores, f"{percent} %"))
     return rows, pl.concat(frames)
 
 
 def _fine_tune(run: Run) -> Result:
-    from mmclip.evaluation.fine_tune import fine_tune
+    from mmclip.evaluation.fine_tune import Split, fine_tune
 
     train, val = _needed(run)
     if not isinstance(run.encoder, DualEncoderModel):
         raise UserError(f"{run.model}: fine_tune works on models of mmclip; give a folder that `mmclip pretrain` wrote")
+
+    def split(samples: Sequence[Sample]) -> Split:
+        return Split(lambda rows: run.pixels([samples[row] for row in rows]), _labels(samples))
+
+    settings, samples = run.settings, run.scored
     scores = fine_tune(
         run.encoder.model,
-        (run.pixels(train.labelled), _labels(train.labelled)),
-        (run.pixels(val.labelled), _labels(val.labelled)),
-        run.pixels(run.test.labelled),
+        split(train.labelled),
+        split(val.labelled),
+        split(samples),
         len(run.test.classes),
-        run.settings.tune_epochs,
-        run.settings.tune_rate,
-        run.settings.batch_size,
-        run.settings.seed,
+        settings.tune_epochs,
+        settings.tune_rate,
+        settings.batch_size,
+        settings.seed,
     )
-    return _supervised(run, scores, 100), _predictions(run.test.labelled, run.test.classes, scores, "100 %")
+    return _supervised(run, scores, 100), _predictions(samples, run.test.classes, scores, "100 %")
 
 
 def _supervised(run: Run, scores: NDArray[np.float32], percent: int) -> list[Metric]:
@@ -161,47 +177,63 @@ def _supervised(run: Run, scores: NDArray[np.float32], percent: int) -> list[Met
 
 
 def _text(run: Run) -> Result:
-    english = run.test.parallel.get(ENGLISH, ())
     rows = []
-    for code, sentences in run.test.parallel.items():
-        if code != ENGLISH and english:
-            recall = text.parallel_recall(run.encoder, english, sentences)
-            rows.append(
-                run.row(
-                    code, "recall_at_k", Interval(recall, np.nan, np.nan), len(english), k=1, direction="english_to"
-                )
-            )
+    vectors = {code: run.encoder.texts(sentences) for code, sentences in run.test.parallel.items() if sentences}
+    for code, other in vectors.items():
+        if code != ENGLISH and ENGLISH in vectors:
+            recall = Interval(text.parallel_recall(vectors[ENGLISH], other), np.nan, np.nan)
+            rows.append(run.row(code, "recall_at_k", recall, len(other), k=1, direction="english_to"))
     for code, pairs in run.test.negations.items():
-        similarity = text.negation_similarity(run.encoder, pairs)
-        rows.append(run.row(code, "negation_similarity", Interval(similarity, np.nan, np.nan), len(pairs)))
+        if pairs:
+            similarity = Interval(text.negation_similarity(run.encoder, pairs), np.nan, np.nan)
+            rows.append(run.row(code, "negation_similarity", similarity, len(pairs)))
     return [*rows, *_means(rows)], PREDICTIONS.empty()
 
 
 def _audit(run: Run) -> Result:
-    samples = run.test.labelled
-    images = run.encoder.images(run.pixels(samples))
-    truth = _labels(samples)
+    samples, settings = run.scored, run.settings
+    images, truth, patients = run.features(samples), _labels(samples), [sample.patient_id for sample in samples]
     rows = []
     for code, by_class in run.test.prompts.items():
-        pairs = [
-            pair for name in run.test.classes for pair in run.test.negations.get(code, ()) if pair[0] in by_class[name]
+        owned = [
+            (number, pair)
+            for number, name in enumerate(run.test.classes)
+            for pair in run.test.negations.get(code, ())
+            if pair[0] in by_class[name]
         ]
-        owner = [i for i, name in enumerate(run.test.classes) for pair in pairs if pair[0] in by_class[name]]
-        if not pairs:
-            continue
-        right = audit.negation_preference(images, run.encoder, pairs, truth[:, None] == np.array(owner))
-        (interval,) = mean_intervals(
-            right.mean(1)[None], [s.patient_id for s in samples], run.settings.resamples, run.settings.level
-        )
-        rows.append(run.row(code, "negation_accuracy", interval, len(samples)))
+        if owned:
+            says = audit.prefers_statement(images, run.encoder, [pair for _, pair in owned])
+            shows = truth[:, None] == np.array([number for number, _ in owned])
+
+            def accuracy_of(
+                draw: Draw, says: NDArray[np.bool_] = says, shows: NDArray[np.bool_] = shows
+            ) -> NDArray[np.float64]:
+                return np.array([audit.negation_accuracy(says[draw], shows[draw])])
+
+            (interval,) = bootstrap(accuracy_of, patients, settings.resamples, settings.level)
+            rows.append(run.row(code, "negation_accuracy", interval, len(samples)))
     return [*rows, *_means(rows)], PREDICTIONS.empty()
 
 
 def _needed(run: Run) -> tuple[Benchmark, Benchmark]:
+    """The benchmarks of the train and val splits, which must fit the test's: same classes, other patients.
+
+    Raises:
+        UserError: one is missing or does not fit.
+    """
     if run.train is None or run.val is None:
         raise UserError(
             "linear_probe and fine_tune need benchmarks of the train and val splits too; give --data thrice"
         )
+    tested = {sample.patient_id for sample in run.test.samples}
+    for split in (run.train, run.val):
+        if split.classes != run.test.classes:
+            raise UserError(f"--data: {split.split} has other classes than {run.test.split}; make both alike")
+        shared = sorted(tested.intersection(sample.patient_id for sample in split.samples))
+        if shared and split is not run.test:
+            raise UserError(
+                f"--data: patient {shared[0]!r} is in {split.split} and in {run.test.split}; split the patients anew"
+            )
     return run.train, run.val
 
 
@@ -233,3 +265,6 @@ TASKS: dict[str, Callable[[Run], Result]] = {
     "text": _text,
     "audit": _audit,
 }
+
+WITHOUT_IMAGES = frozenset({"text"})
+"""Tasks that need no packs."""

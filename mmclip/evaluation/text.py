@@ -6,18 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmclip.evaluation.encoder import Encoder
+from mmclip.evaluation.encoder import Embeddings, Encoder
 from mmclip.metrics.retrieval import ranks, recall_at_k
 
 
-def parallel_recall(encoder: Encoder, english: Sequence[str], other: Sequence[str]) -> float:
+def parallel_recall(english: Embeddings, other: Embeddings) -> float:
     """Share of English sentences whose nearest sentence of the other language is their translation (recall@1).
 
     Args:
-        english, other: the same n meanings in the same order.
+        english, other: [n, D] embeddings of the same n meanings in the same order.
     """
-    similarity = encoder.texts(list(english)) @ encoder.texts(list(other)).T
-    return float(recall_at_k(ranks(similarity, np.eye(len(english), dtype=bool)), 1).mean())
+    return float(recall_at_k(ranks(english @ other.T, np.eye(len(english), dtype=bool)), 1).mean())
 
 
 def negation_similarity(encoder: Encoder, pairs: Sequence[tuple[str, str]]) -> float:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmclip.evaluation.encoder import Embeddings, Encoder
-from mmclip.metrics.bootstrap import Draw, Interval, bootstrap
-from mmclip.metrics.classification import accuracy, balanced_accuracy, macro_auroc
+from mmclip.metrics.bootstrap import Draw, Interval, Values, bootstrap
+from mmclip.metrics.classification import accuracy, macro_auroc
 
 Scores = NDArray[np.float32]
 
@@ -43,17 +43,25 @@ def measure(
     """
     languages = list(by_language)
     stacked = np.stack([by_language[code] for code in languages])
-    predicted = stacked.argmax(2)
-    metrics: dict[str, tuple[Callable[[Draw], list[float]], int]] = {
-        "accuracy": (lambda draw: list((predicted[:, draw] == truth[draw]).mean(1)), resamples),
-        "balanced_accuracy": (lambda draw: [balanced_accuracy(truth[draw], row[draw]) for row in predicted], resamples),
-        "auroc": (lambda draw: [macro_auroc(truth[draw], one[draw]) for one in stacked], min(resamples, 200)),
+    right = (stacked.argmax(2) == truth).astype(np.float64)
+    of_class = np.eye(stacked.shape[2])[truth]
+
+    def balanced(draw: Draw) -> Values:
+        times = np.bincount(draw, minlength=len(truth))  # how often each sample was drawn
+        drawn = times @ of_class
+        recall = ((right * times) @ of_class)[:, drawn > 0] / drawn[drawn > 0]
+        return np.asarray(recall.mean(1))
+
+    metrics: dict[str, tuple[Callable[[Draw], Values], int]] = {
+        "accuracy": (lambda draw: right @ np.bincount(draw, minlength=len(truth)) / len(draw), resamples),
+        "balanced_accuracy": (balanced, resamples),
+        "auroc": (lambda draw: np.array([macro_auroc(truth[draw], one[draw]) for one in stacked]), min(resamples, 200)),
     }
     rows: list[tuple[str, str, Interval]] = []
     for name, (by_draw, draws) in metrics.items():
 
-        def with_summary(draw: Draw, by_draw: Callable[[Draw], list[float]] = by_draw) -> NDArray[np.float64]:
-            values = np.array(by_draw(draw))
+        def with_summary(draw: Draw, by_draw: Callable[[Draw], Values] = by_draw) -> Values:
+            values = by_draw(draw)
             return np.append(values, [values.mean(), values.min()])
 
         intervals = bootstrap(with_summary, patients, draws, level)

@@ -51,7 +51,13 @@ def _plain_cell(text: str) -> str:
 def _html(sample: pl.DataFrame) -> str:
     """The sheet as one HTML page that works offline and saves the marks as CSV."""
     languages: list[dict[str, Any]] = [
-        {"code": code, "name": LANGUAGES[code].name, "direction": LANGUAGES[code].direction, "rows": rows.to_dicts()}
+        {
+            "code": code,
+            "iso": LANGUAGES[code].iso,
+            "name": LANGUAGES[code].name,
+            "direction": LANGUAGES[code].direction,
+            "rows": rows.to_dicts(),
+        }
         for (code,), rows in sample.drop("kept", "reasons", "study_id", "index").group_by(
             "language", maintain_order=True
         )

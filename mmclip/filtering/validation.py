@@ -57,7 +57,7 @@ def validate(
 def draw(scored: Mapping[str, Sequence[Path]], settings: Validation, seed: int) -> pl.DataFrame:
     """The sample (a SAMPLE table) of scored shards by language.
 
-    In each language, `share` of the kept and of the rejected sentences (rounded up, at least `minimum`) without
+    In each language, `share` of the kept and of the rejected sentences (rounded up, `minimum` to `maximum`) without
     replacement, in random order; a function of the seed, the language and its sentences.
     """
     samples = [_draw_language(language, list(paths), settings, seed) for language, paths in sorted(scored.items())]
@@ -89,4 +89,5 @@ def _with_context(sentences: pl.DataFrame) -> pl.DataFrame:
 
 def _choose(rows: np.ndarray, settings: Validation, rng: np.random.Generator) -> list[int]:
     wanted = max(math.ceil(settings.share * len(rows) - 1e-9), settings.minimum)
-    return [int(row) for row in rng.choice(rows, size=min(wanted, len(rows)), replace=False)]
+    size = min(wanted, len(rows), settings.maximum or len(rows))
+    return [int(row) for row in rng.choice(rows, size=size, replace=False)]

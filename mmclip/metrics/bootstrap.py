@@ -53,12 +53,12 @@ def bootstrap(
         statistic: sample numbers [m], with repeats, -> values [k]. What is derived from others (the worst language,
             a difference) belongs inside, so that it is recomputed in each draw.
         patients: patient of each sample; fewer than two different ones give nan bounds.
-        resamples, level, seed: number of draws, coverage, seed.
+        resamples: number of draws; 0 gives nan bounds.
+        level, seed: coverage, seed.
     """
     values = np.atleast_1d(statistic(np.arange(len(patients))))
-    if len(set(patients)) < 2:
-        return [Interval(float(value), float("nan"), float("nan")) for value in values]
-    draws = np.stack([np.atleast_1d(statistic(draw)) for draw in patient_draws(patients, resamples, seed)])
+    wanted = resamples if len(set(patients)) > 1 else 0
+    draws = [np.atleast_1d(statistic(draw)) for draw in patient_draws(patients, wanted, seed)]
     return _intervals(values, draws, level)
 
 
@@ -90,10 +90,16 @@ def two_level_bootstrap(
     for draw in patient_draws(patients, resamples, seed):
         chosen = rng.integers(seeds, size=seeds)
         draws.append(np.atleast_1d(statistic(correct[chosen][:, :, draw].mean((0, 2)))))
-    return _intervals(np.atleast_1d(statistic(correct.mean((0, 2)))), np.stack(draws), level)
+    return _intervals(np.atleast_1d(statistic(correct.mean((0, 2)))), draws, level)
 
 
-def _intervals(values: Values, draws: Values, level: float) -> list[Interval]:
+def _intervals(values: Values, draws: Sequence[Values], level: float) -> list[Interval]:
+    """Percentile intervals over the draws in which a value is defined (AUROC is not where a class was not drawn)."""
     tail = (1 - level) / 2 * 100
-    low, high = np.nanpercentile(draws, [tail, 100 - tail], axis=0)
-    return [Interval(*map(float, triple)) for triple in zip(values, low, high, strict=True)]
+    out = []
+    for number, value in enumerate(values):
+        of_value = np.array([draw[number] for draw in draws])
+        defined = of_value[np.isfinite(of_value)]
+        low, high = np.percentile(defined, [tail, 100 - tail]) if len(defined) else (np.nan, np.nan)
+        out.append(Interval(float(value), float(low), float(high)))
+    return out

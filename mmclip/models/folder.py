@@ -68,7 +68,7 @@ def write_text_tower(backbone: Any, tokenizer: PreTrainedTokenizerFast, path: Pa
     path.mkdir()
     backbone.config.architectures = [type(backbone).__name__]
     backbone.config.save_pretrained(path)
-    save_weights(backbone, path / WEIGHTS)
+    save_weights(backbone, path / WEIGHTS, aliases=frozenset(backbone._tied_weights_keys or ()))
     tokenizer.save_pretrained(path)
 
 
@@ -97,17 +97,22 @@ def read(path: Path) -> Saved:
     return Saved(settings, config.get("text_config"), load_tokenizer(path))
 
 
-def save_weights(module: nn.Module, path: Path) -> None:
-    """Write a module's parameters and buffers as safetensors."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in own_tensors(module).items()}
+def save_weights(module: nn.Module, path: Path, aliases: frozenset[str] = frozenset()) -> None:
+    """Write a module's parameters and buffers as safetensors; see :func:`own_tensors` for `aliases`."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in own_tensors(module, aliases).items()}
     save_file(tensors, path, metadata={"format": "pt"})  # Hugging Face asks for the format
 
 
-def own_tensors(module: nn.Module) -> dict[str, torch.Tensor]:
-    """The module's state, with tensors that are tied to another one left out."""
+def own_tensors(module: nn.Module, aliases: frozenset[str] = frozenset()) -> dict[str, torch.Tensor]:
+    """The module's state, a tensor with several names (tied weights) once.
+
+    Args:
+        aliases: names that a tensor goes by only if it has no other.
+    """
     distinct: dict[int, tuple[str, torch.Tensor]] = {}
-    for name, tensor in module.state_dict(keep_vars=True).items():
-        distinct.setdefault(id(tensor), (name, tensor))
+    state = module.state_dict(keep_vars=True)
+    for name in sorted(state, key=lambda name: name in aliases):
+        distinct.setdefault(id(state[name]), (name, state[name]))
     return dict(distinct.values())
 
 

@@ -28,7 +28,7 @@ class ImageEncoder(nn.Module):
         self.settings = settings
         self.backbone = _create(settings, settings.pretrained and initialise)
         self.width = int(getattr(self.backbone, "head_hidden_size", None) or self.backbone.num_features)
-        self._channels_last = not _fixed_size(settings.name)
+        self._channels_last = not fixed_size(settings.name)
 
     def forward(self, pixels: Tensor, tokens: bool = False) -> tuple[Tensor, Tensor | None]:
         """Encode standardised images.
@@ -92,7 +92,7 @@ def standardise(pixels: Tensor, settings: ImageTower) -> Tensor:
     return pixels.float()
 
 
-def _fixed_size(name: str) -> bool:
+def fixed_size(name: str) -> bool:
     """Whether the model is built for one input size (transformers are, convolutional networks are not)."""
     config = timm.get_pretrained_cfg(name)
     return bool(config and config.fixed_input_size)
@@ -103,7 +103,7 @@ def _create(settings: ImageTower, pretrained: bool) -> Any:
         near = timm.list_models(f"*{settings.name.split('_')[0]}*")[:3]
         raise UserError(f"model.image.name: timm has no model {settings.name!r}; it has {', '.join(near) or 'others'}")
     options: dict[str, Any] = dict(settings.options)
-    if _fixed_size(settings.name):
+    if fixed_size(settings.name):
         options["img_size"] = settings.size
     try:
         return timm.create_model(settings.name, pretrained=pretrained, in_chans=1, num_classes=0, **options)

@@ -39,7 +39,7 @@ def plain_ids(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()
-    return [encoding.ids for encoding in backend.encode_batch(list(texts), add_special_tokens=False)]
+    return [encoding.ids for encoding in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
 
 
 def framed(tokenizer: PreTrainedTokenizerFast, ids: Sequence[Sequence[int]], max_tokens: int) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""The first figure: how often a model names the right class from a sentence, beside what proves nothing and what is possible."""
+"""The first figure: how often the right class is named from a sentence, beside what chance and labels reach."""
 
 from __future__ import annotations
 
@@ -58,16 +58,16 @@ class Headline:
 
 def headline(settings: ReportSettings, measured: Measured) -> Headline | None:
     """The headline of the settings' data set, or None where nothing was scored there."""
-    dataset = settings.dataset or next(iter(measured.datasets()), None)
-    scored = measured.find(task="zero_shot", dataset=dataset, metric=METRIC, language=MEAN)
-    if dataset is None or not scored:
+    scored = measured.find(task="zero_shot", metric=METRIC, language=MEAN)
+    sample = next((row for row in scored if settings.dataset in (None, row.dataset)), None)
+    if sample is None:
         return None
-    sample = scored[0]
+    dataset = sample.dataset
     rows = [entry_row(entry, entry_metric(entry, measured, dataset)) for entry in settings.headline]
     chance = measured.one(task="zero_shot", dataset=dataset, metric="chance_accuracy", language=NONE)
     constant = measured.one(task="zero_shot", dataset=dataset, metric="constant_accuracy", language=NONE)
     if constant:
-        rows.append(Row("always the commonest class", "reference", constant.value, note="needs no input at all"))
+        rows.append(Row("always the same class", "reference", constant.value, note="the commonest of the test set"))
     if chance:
         rows.append(Row("chance", "reference", chance.value, note=f"one class in {round(1 / chance.value)}"))
     return Headline(
@@ -92,7 +92,7 @@ def entry_metric(entry: HeadlineEntry, measured: Measured, dataset: str) -> Metr
     return max(measured.find(**wanted), key=lambda row: row.k or 0, default=None)
 
 
-_NOTES = {"linear_probe": "linear classifier on the image tower", "fine_tune": "image tower trained on the true labels"}
+_NOTES = {"linear_probe": "linear classifier on the image tower", "fine_tune": "trained on the true labels"}
 
 
 def entry_row(entry: HeadlineEntry, found: Metric | None) -> Row:

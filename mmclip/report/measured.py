@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,10 @@ class Measured:
     """Every row of every metrics.json of a run."""
 
     rows: tuple[Metric, ...]
+
+    def kept(self, wanted: Callable[[Metric], bool]) -> Measured:
+        """Only the rows that are wanted."""
+        return Measured(tuple(row for row in self.rows if wanted(row)))
 
     def find(self, **wanted: object) -> list[Metric]:
         """The rows whose fields have these values."""
@@ -65,8 +69,3 @@ def read_metrics(path: Path) -> list[Metric]:
     except (ValueError, TypeError, ValidationError) as error:
         raise UserError(f"{path}: not a metrics.json; evaluate again") from error
     return [row for row in rows if math.isfinite(row.value)]
-
-
-def bounds(rows: Iterable[Metric]) -> float:
-    """The largest value or upper bound of the rows; 0 where there are none."""
-    return max((row.high if row.high is not None else row.value for row in rows), default=0.0)

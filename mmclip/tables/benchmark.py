@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from mmclip.errors import UserError
 from mmclip.tables.files import write_text
@@ -49,6 +49,21 @@ class Benchmark(BaseModel):
     negations: dict[str, tuple[tuple[str, str], ...]] = {}
     parallel: dict[str, tuple[str, ...]] = {}
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Benchmark:
+        for sample in self.samples:
+            if sample.label is not None and not 0 <= sample.label < len(self.classes):
+                raise ValueError(
+                    f"image {sample.image_id!r}: label {sample.label}; there are {len(self.classes)} classes"
+                )
+        for language, by_class in self.prompts.items():
+            for name in self.classes:
+                if not by_class.get(name):
+                    raise ValueError(f"prompts: {language}: class {name!r} has none; give at least one sentence")
+        if len({len(sentences) for sentences in self.parallel.values()}) > 1:
+            raise ValueError("parallel: the languages have different numbers of sentences; they must correspond")
+        return self
+
     @property
     def split_hash(self) -> str:
         """Hash of the samples and their classes, 16 hexadecimal digits."""
@@ -84,7 +99,9 @@ def read_benchmark(path: Path) -> Benchmark:
         return Benchmark.model_validate_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; `mmclip benchmark` makes it from an ingested data set") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text, so not a benchmark; `mmclip benchmark` makes one") from error
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
+        key = ".".join(map(str, first["loc"])) or "file"
         raise UserError(f"{path}: not a benchmark: {key}: {first['msg']}") from error

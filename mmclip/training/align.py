@@ -19,6 +19,8 @@ from mmclip.objectives.protocol import Features, Objective, total_loss
 
 SUPPORTED_NEEDS = frozenset({"image_tokens", "text_tokens", "pixels"})
 VALIDATION_BATCHES = 4
+LENGTH_GROUPS = 4
+"""Parts of a batch's texts, by length; each is padded for itself."""
 
 
 class Aligner(nn.Module):
@@ -50,19 +52,40 @@ class Aligner(nn.Module):
         return out
 
     def features(self, batch: Batch) -> Features:
-        """Embeddings of a batch. Equal texts are encoded once."""
-        ids, mask, places = distinct_rows(batch.input_ids, batch.attention_mask)
+        """Embeddings of a batch."""
+        wants_tokens = "text_tokens" in self.needs
         with torch.autocast(batch.pixels.device.type, torch.bfloat16, enabled=self.bf16):
             image, regions = self.model.embed_pixels(batch.pixels, "image_tokens" in self.needs)
-            text, tokens = self.model.embed_ids(ids, mask, "text_tokens" in self.needs)
+            if wants_tokens:
+                text, tokens = self.model.embed_ids(batch.input_ids, batch.attention_mask, tokens=True)
+            else:
+                text, tokens = self._embed_texts(batch.input_ids, batch.attention_mask), None
         return Features(
             image=image,
-            text=text[places],
+            text=text,
             logit_scale=self.model.logit_scale,
             image_tokens=regions,
-            text_tokens=None if tokens is None else tokens[places],
-            text_mask=None if tokens is None else batch.attention_mask.bool(),
+            text_tokens=tokens,
+            text_mask=batch.attention_mask.bool() if wants_tokens else None,
         )
+
+    def _embed_texts(self, input_ids: Tensor, mask: Tensor) -> Tensor:
+        """Embeddings [M, D], each distinct text encoded once and beside texts of like length.
+
+        Half of the texts are single sentences and some are whole reports: padded to the longest, most of the work
+        would be on padding.
+        """
+        ids, mask, places = distinct_rows(input_ids, mask)
+        lengths = mask.sum(dim=1)
+        order = lengths.argsort()
+        parts = [
+            self.model.embed_ids(ids[rows, :width], mask[rows, :width])[0]
+            for rows in order.tensor_split(LENGTH_GROUPS)
+            if len(rows) and (width := int(lengths[rows[-1]]))
+        ]
+        back = torch.empty_like(order)
+        back[order] = torch.arange(len(order), device=order.device)
+        return torch.cat(parts)[back[places]]
 
 
 def distinct_rows(input_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:

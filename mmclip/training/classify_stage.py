@@ -29,7 +29,6 @@ log = logging.getLogger("mmclip.training")
 
 def predict_labels(
     settings: ExperimentSettings,
-    *,
     ingest: Sequence[Path],
     packs: Sequence[Path],
     labels: Sequence[Path],

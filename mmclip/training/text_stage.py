@@ -37,7 +37,6 @@ log = logging.getLogger("mmclip.training")
 
 def pretrain_text(
     settings: ExperimentSettings,
-    *,
     ingest: Sequence[Path],
     corpus: Sequence[Path],
     output: Path,

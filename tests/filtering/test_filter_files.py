@@ -57,9 +57,7 @@ def test_a_fault_in_one_sentence_is_seen_where_sentences_correspond(tmp_path: Pa
 
 
 def test_texts_with_other_numbers_of_sentences_are_compared_whole(tmp_path: Path) -> None:
-    source = (
-        "study_id,text\n1,No effusion and no pneumothorax.\n2,No effusion. The heart is normal. Clear lungs.\n"
-    )
+    source = "study_id,text\n1,No effusion and no pneumothorax.\n2,No effusion. The heart is normal. Clear lungs.\n"
     translation = "study_id,language,text\n1,spa_Latn,No hay derrame. No hay neumotórax.\n2,spa_Latn,No hay derrame.\n"
     filter_files(*write(tmp_path, source, translation), tmp_path / "out.parquet")
     assert pl.read_parquet(tmp_path / "out.parquet")["reasons"].to_list() == [[], ["length"]]

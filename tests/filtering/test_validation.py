@@ -56,6 +56,11 @@ def test_one_percent_of_kept_and_of_rejected_in_each_language(shards: dict[str, 
     assert (row["before"], row["after"]) == (f"Source {number - 1}.", f"Source {number + 1}.")
 
 
+def test_the_sample_has_bounds(shards: dict[str, list[Path]], tmp_path: Path) -> None:
+    summary = validate(Validation(minimum=2, maximum=5), shards, tmp_path / "out", seed=1)
+    assert summary == {"items": 5 + 2 + 3 + 1, "kept": 5 + 3, "judged": 0}
+
+
 def test_the_sample_depends_on_the_seed_alone(shards: dict[str, list[Path]], tmp_path: Path) -> None:
     for name, seed in (("one", 1), ("two", 1), ("three", 2)):
         validate(Validation(), shards, tmp_path / name, seed)

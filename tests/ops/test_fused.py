@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from mmclip.ops import build, soft_contrastive_loss
 
-pytestmark = pytest.mark.usefixtures("extension")
+pytestmark = [pytest.mark.usefixtures("extension"), pytest.mark.filterwarnings("ignore:TF32 acceleration")]
 
 TILE_ROWS, TILE_COLUMNS = 4096, 256  # csrc/cpu/tile.h
 

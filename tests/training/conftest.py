@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pytest
 
 from mmclip.config.base import parse
@@ -54,7 +53,7 @@ def write_small_data(root: Path, studies: int = 40, size: int = 20) -> SmallData
     ids = [f"s{number:03d}" for number in range(studies)]
     splits = ["val" if number % 5 == 4 else "test" if number % 10 == 3 else "train" for number in range(studies)]
     ingest, packs, labels = [], [], []
-    for dataset, chosen in (("one", range(0, studies // 2)), ("two", range(studies // 2, studies))):
+    for dataset, chosen in (("one", range(studies // 2)), ("two", range(studies // 2, studies))):
         folder, pack = root / "ingest" / dataset, root / "pack" / dataset
         pack.mkdir(parents=True)
         ingest.append(folder)
@@ -69,16 +68,38 @@ def write_small_data(root: Path, studies: int = 40, size: int = 20) -> SmallData
             common = {"study_id": ids[number], "patient_id": f"p{number // 2}", "split": splits[number]}
             text = " ".join(SENTENCES["eng_Latn"][sentence] for sentence in sentences_of(number))
             study_rows.append(
-                {**common, "language": "eng_Latn", "findings": text, "impression": None, "text": text, "source": dataset}
+                {
+                    **common,
+                    "language": "eng_Latn",
+                    "findings": text,
+                    "impression": None,
+                    "text": text,
+                    "source": dataset,
+                }
             )
             image = f"i{number:03d}"
             image_rows.append(
-                {**common, "image_id": image, "path": f"{image}.jpg", "view": "PA", "width": size, "height": size, "sha256": ""}
+                {
+                    **common,
+                    "image_id": image,
+                    "path": f"{image}.jpg",
+                    "view": "PA",
+                    "width": size,
+                    "height": size,
+                    "sha256": "",
+                }
             )
             level = 60 * (number % 4)
             pixels.append(np.clip(random.normal(level, 20, (size, size)), 0, 255).astype(np.uint8))
             index_rows.append(
-                {"image_id": image, "row": len(index_rows), "width": size, "height": size, "scale": 1.0, "offset_x": 0.0}
+                {
+                    "image_id": image,
+                    "row": len(index_rows),
+                    "width": size,
+                    "height": size,
+                    "scale": 1.0,
+                    "offset_x": 0.0,
+                }
                 | {"offset_y": 0.0, "sha256": str(number)}
             )
             states = dict.fromkeys(COLUMNS)
@@ -97,7 +118,8 @@ def write_small_data(root: Path, studies: int = 40, size: int = 20) -> SmallData
         whole[0] = np.min(found, axis=0)[0]
         rows.append({"id": study, "kind": "study", "vector": whole.tolist(), "policy": "x"})
         rows += [
-            {"id": f"{study}/{index}", "kind": "sentence", "vector": found[index], "policy": "x"} for index in range(len(found))
+            {"id": f"{study}/{index}", "kind": "sentence", "vector": found[index], "policy": "x"}
+            for index in range(len(found))
         ]
     write_table(TARGETS.frame(rows), root / "targets.parquet", TARGETS)
     return SmallData(root, ingest, packs, corpus, root / "targets.parquet", labels)
@@ -139,7 +161,12 @@ def experiment(task: str, **changes: Any) -> ExperimentSettings:
         "tokenizer": {"vocabulary": 400},
         "data": {"languages": LANGUAGES, "augmentation": {"noise": 0.02}},
         "optimisation": {
-            "steps": 20, "batch_size": 12, "learning_rate": 1e-3, "precision": "fp32", "threads": 1, "workers": 1
+            "steps": 20,
+            "batch_size": 12,
+            "learning_rate": 1e-3,
+            "precision": "fp32",
+            "threads": 1,
+            "workers": 1,
         },
         "saving": {"every": 10, "log_every": 4, "tensorboard": False},
     }

@@ -4,7 +4,7 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmclip.config.translation import FAULT_KINDS, FaultKind, Faults
@@ -107,8 +107,8 @@ def test_rate_and_balance_over_reports() -> None:
         for truth in draw(1500, seed=0)
         for index, line in enumerate(split(write(truth).text))
     ]
-    settings = Faults(rate=0.1)
-    faulty = [inject(settings, 0, LANGUAGES[0], *occurrence) for occurrence in occurrences]
+    chosen = Faults(rate=0.1)
+    faulty = [inject(chosen, 0, LANGUAGES[0], *occurrence) for occurrence in occurrences]
     found = Counter(fault[1] for fault in faulty if fault is not None)
     n = len(occurrences)
     assert abs(found.total() / n - 0.1) < 4 * (0.1 * 0.9 / n) ** 0.5
@@ -116,6 +116,7 @@ def test_rate_and_balance_over_reports() -> None:
     assert min(found.values()) >= 10 and max(found.values()) < 0.3 * found.total(), found
 
 
+@settings(deadline=None)
 @given(st.integers(), st.text(), st.integers(0, 30), st.sampled_from(range(len(TRAINING))))
 def test_pure_and_monotone_in_the_rate(seed: int, study: str, index: int, which: int) -> None:
     one = sentence(LANGUAGES[0], *TRAINING[which])
@@ -132,8 +133,8 @@ def test_only_the_kinds_asked_for() -> None:
     kinds: tuple[FaultKind, ...] = ("swap_side",)
     one = next(one for one in every(LANGUAGES[0]) if one.slots.get("side") == "left")
     normal = next(one for one in every(LANGUAGES[0]) if "side" not in one.slots)
-    settings = Faults(rate=1.0, kinds=kinds)
-    swapped = inject(settings, 0, LANGUAGES[0], one.source, one.translation, "s", 0)
+    chosen = Faults(rate=1.0, kinds=kinds)
+    swapped = inject(chosen, 0, LANGUAGES[0], one.source, one.translation, "s", 0)
     assert swapped is not None and swapped[1] == "swap_side"
-    assert inject(settings, 0, LANGUAGES[0], normal.source, normal.translation, "s", 0) is None
+    assert inject(chosen, 0, LANGUAGES[0], normal.source, normal.translation, "s", 0) is None
     assert inject(Faults(rate=1.0), 0, LANGUAGES[0], "Nobody wrote this.", "Nadie.", "s", 0) is None

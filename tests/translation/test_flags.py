@@ -1,7 +1,7 @@
 """Flags that can be told from the texts alone."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmclip.translation.flags import LOOP_REPEATS, flags_of, has_loop
@@ -30,12 +30,14 @@ def test_known_answers(sentence: str, translation: str, flags: tuple[str, ...]) 
     assert flags_of(sentence, translation) == flags
 
 
+@settings(deadline=None)
 @given(st.text(), st.text(alphabet="abcdefgh ", min_size=2, max_size=40), st.text())
 def test_every_loop_is_found(before: str, unit: str, after: str) -> None:
     if any(map(str.isalpha, unit)):
         assert has_loop(before + unit * LOOP_REPEATS + after)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab", max_size=30))
 def test_loop_against_brute_force(text: str) -> None:
     brute = any(

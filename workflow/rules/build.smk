@@ -1,11 +1,11 @@
 rule build:
     """Compile the fused loss, or write down why plain PyTorch serves."""
     output:
-        RESULTS + "/build/ext.json",
+        "<results>/build/ext.json",
     log:
-        RESULTS + "/logs/build.log",
+        "<results>/logs/build.log",
     benchmark:
-        RESULTS + "/benchmarks/build.tsv"
+        "<results>/benchmarks/build.tsv"
     conda:
         "../../envs/mmclip.yaml"
     resources:

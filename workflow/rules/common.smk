@@ -1,4 +1,4 @@
-"""Names that every rule uses: where results lie, what is known when the workflow is planned, digests of code."""
+"""Names that all rules use: where results lie, what is known when the workflow is planned, digests of code."""
 
 import json
 import os
@@ -13,32 +13,44 @@ from mmclip import provenance
 RESULTS = f"{config['results']}/{config['run']}"
 LANGUAGES = config["languages"]
 DATASETS = config["datasets"]
-SHARDS = [
-    f"{dataset}-{shard:03d}" for dataset in DATASETS for shard in range(config["shards"])
-]
+SHARDS = [f"{dataset}-{shard:03d}" for dataset in DATASETS for shard in range(config["shards"])]
 DATASET_OF = {shard: shard.rpartition("-")[0] for shard in SHARDS}
 TASKS = config["evaluate"]["tasks"]
+SEARCH = config["search"] or {"experiment": "none", "dataset": "none"}
+
+
+pathvars:
+    results=RESULTS,
+
 
 # The code that is hashed is the code that runs: locally, in a conda environment, on SLURM, in a container.
 shell.prefix(
     f"set -euo pipefail; export PYTHONPATH='{workflow.basedir}' MMCLIP_CONTROLLER='{provenance.controller()}' "
-    f"HF_HUB_OFFLINE=${{HF_HUB_OFFLINE:-1}}; "
+    f"HF_HUB_OFFLINE='{os.environ.get('HF_HUB_OFFLINE', '1')}'; "
 )
 
 
+def write_controller():
+    """Write down who runs the workflow here, for `mmclip run` to tell a killed run from one that goes on."""
+    Path(provenance.CONTROLLER_RECORD).write_text(provenance.controller())
+
+
 def experiment(path):
-    """The settings of an experiment file, checked and completed with defaults."""
+    """The settings of an experiment file, checked, completed with defaults, with this run's seed and languages."""
     with open(Path(workflow.basedir, path), encoding="utf-8") as file:
         settings = yaml.safe_load(file)
     validate(settings, Path(workflow.basedir, "workflow/schemas/experiment.schema.json"))
     settings["seed"] += config["seed"]
+    data = settings["data"]
+    wanted = [code for code in data["languages"] or LANGUAGES if code not in data["exclude_languages"]]
+    data["languages"] = [code for code in LANGUAGES if code in wanted]
     return settings
 
 
 EXPERIMENTS = {name: experiment(path) for name, path in config["experiments"].items()}
-TEXT_MODELS = {name: e for name, e in EXPERIMENTS.items() if e["task"] == "text"}
-CLASSIFIERS = {name: e for name, e in EXPERIMENTS.items() if e["task"] == "classify"}
-ALIGNED = {name: e for name, e in EXPERIMENTS.items() if e["task"] == "align"}
+TEXT_MODELS = {name: settings for name, settings in EXPERIMENTS.items() if settings["task"] == "text"}
+CLASSIFIERS = {name: settings for name, settings in EXPERIMENTS.items() if settings["task"] == "classify"}
+ALIGNED = {name: settings for name, settings in EXPERIMENTS.items() if settings["task"] == "align"}
 
 
 wildcard_constraints:
@@ -56,57 +68,98 @@ def settings(section):
     return json.dumps(config[section], sort_keys=True)
 
 
+def experiment_settings(wildcards):
+    """The settings of the experiment as one JSON argument."""
+    return json.dumps(EXPERIMENTS[wildcards.experiment], sort_keys=True)
+
+
 def code(stage, *modules):
     """The digest of a stage's code and data files."""
     return provenance.digest(stage, modules)
 
 
-def corpus(experiment):
+def shard_number(wildcards):
+    """NUMBER/COUNT of a shard."""
+    return f"{int(wildcards.shard.rpartition('-')[2])}/{config['shards']}"
+
+
+def corpus(wildcards):
     """Corpus shards that an experiment reads."""
-    data = experiment["data"]
-    chosen = [
-        language
-        for language in LANGUAGES
-        if language in (data["languages"] or LANGUAGES) and language not in data["exclude_languages"]
-    ]
     return expand(
-        RESULTS + "/filter/{variant}/corpus/{language}/{shard}.parquet",
-        variant=data["variant"],
-        language=chosen,
+        "{folder}/{language}/{shard}.parquet",
+        folder=corpus_folder(wildcards),
+        language=EXPERIMENTS[wildcards.experiment]["data"]["languages"],
         shard=SHARDS,
     )
 
 
-def corpus_folder(experiment):
+def corpus_folder(wildcards):
     """Where the corpus of the experiment's filter variant lies."""
-    return f"{RESULTS}/filter/{experiment['data']['variant']}/corpus"
+    return f"{RESULTS}/filter/{EXPERIMENTS[wildcards.experiment]['data']['variant']}/corpus"
 
 
-def text_model(experiment):
+def text_model(wildcards):
     """The pretrained text encoder that an experiment starts from, or nothing where it brings its own."""
-    name = experiment["text_experiment"]
+    name = ALIGNED[wildcards.experiment]["text_experiment"]
     return [f"{RESULTS}/pretrain_text/{name}"] if name else []
 
 
-def objectives(experiment):
+def objectives(wildcards):
     """Modules of the objectives that an experiment names."""
-    return [f"mmclip.objectives.{objective['name']}" for objective in experiment["objectives"]]
+    return [f"mmclip.objectives.{objective['name']}" for objective in ALIGNED[wildcards.experiment]["objectives"]]
 
 
-def benchmark_corpus(dataset):
+def source_files(wildcards):
+    """The table that a data set of one's own is read from."""
+    source = DATASETS[wildcards.dataset]
+    return [source["file"]] if source["kind"] == "table" else []
+
+
+def engines(wildcards):
+    """Settings of the engine of a language, and of the engines it falls back on."""
+    translate = config["translate"]
+    name, chain = translate["engines_by_language"].get(wildcards.language, translate["engine"]), []
+    while name:
+        chain.append(translate["engines"][name])
+        name = chain[-1].get("fallback")
+    return chain
+
+
+def memories(wildcards):
+    """The files of known translations that a translation job reads."""
+    return [engine["file"] for engine in engines(wildcards) if engine.get("file")]
+
+
+def prompts(wildcards):
+    """The prompts of a benchmark that has a file of them."""
+    benchmark = config["evaluate"]["benchmarks"][wildcards.dataset]
+    return [benchmark["prompts"]] if "prompts" in benchmark else []
+
+
+def benchmark_corpus(wildcards):
     """Corpus shards whose texts a benchmark of real reports retrieves."""
-    benchmark = config["evaluate"]["benchmarks"][dataset]
+    benchmark = config["evaluate"]["benchmarks"][wildcards.dataset]
     if benchmark["kind"] == "phantom" or not benchmark["texts"]:
         return []
     return expand(
-        RESULTS + "/filter/filtered/corpus/{language}/{shard}.parquet",
+        "<results>/filter/filtered/corpus/{language}/{shard}.parquet",
         language=LANGUAGES,
-        shard=[shard for shard in SHARDS if DATASET_OF[shard] == dataset],
+        shard=dataset_shards(wildcards),
     )
 
 
-SUPERVISED = {"linear_probe", "fine_tune"}
-SPLITS_OF = {
-    task: ["train", "val", "test"] if task in SUPERVISED else [config["evaluate"]["split"]]
-    for task in TASKS
-}
+def dataset_shards(wildcards):
+    """The shards of one data set."""
+    return [shard for shard in SHARDS if DATASET_OF[shard] == wildcards.dataset]
+
+
+def benchmarks(wildcards):
+    """The benchmark files that a task reads: what is supervised also learns from train and chooses by val."""
+    supervised = wildcards.task in ("linear_probe", "fine_tune")
+    splits = ["train", "val"] * supervised + [config["evaluate"]["split"]]
+    return [f"{RESULTS}/benchmarks/{wildcards.dataset}.{split}.json" for split in dict.fromkeys(splits)]
+
+
+def translation_gpus(wildcards):
+    """GPUs of a translation job: a neural engine uses one unless it is told to stay on the CPU."""
+    return int(any(engine.get("device", "cpu") != "cpu" for engine in engines(wildcards)))

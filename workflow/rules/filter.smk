@@ -1,16 +1,16 @@
 rule filter:
     """Score the translations of a shard and keep, drop or reject them."""
     input:
-        sentences=RESULTS + "/translate/{language}/{shard}.parquet",
-        faults=RESULTS + "/translate/{language}/{shard}.faults.parquet",
+        sentences="<results>/translate/{language}/{shard}.parquet",
+        faults="<results>/translate/{language}/{shard}.faults.parquet",
     output:
-        scored=RESULTS + "/filter/{variant}/sentences/{language}/{shard}.parquet",
-        corpus=RESULTS + "/filter/{variant}/corpus/{language}/{shard}.parquet",
-        rejected=RESULTS + "/filter/{variant}/rejected/{language}/{shard}.parquet",
+        scored="<results>/filter/{variant}/sentences/{language}/{shard}.parquet",
+        corpus="<results>/filter/{variant}/corpus/{language}/{shard}.parquet",
+        rejected="<results>/filter/{variant}/rejected/{language}/{shard}.parquet",
     log:
-        RESULTS + "/logs/filter/{variant}/{language}/{shard}.log",
+        "<results>/logs/filter/{variant}/{language}/{shard}.log",
     benchmark:
-        RESULTS + "/benchmarks/filter/{variant}/{language}/{shard}.tsv"
+        "<results>/benchmarks/filter/{variant}/{language}/{shard}.tsv"
     conda:
         "../../envs/mmclip.yaml"
     resources:
@@ -28,23 +28,33 @@ rule filter:
 rule measure_filter:
     """Count what the filter rejected of the faults that were injected."""
     input:
-        scored=expand(RESULTS + "/filter/filtered/sentences/{language}/{shard}.parquet", language=LANGUAGES, shard=SHARDS),
-        faults=expand(RESULTS + "/translate/{language}/{shard}.faults.parquet", language=LANGUAGES, shard=SHARDS),
+        scored=expand(
+            "<results>/filter/filtered/sentences/{language}/{shard}.parquet",
+            language=LANGUAGES,
+            shard=SHARDS,
+        ),
+        faults=expand(
+            "<results>/translate/{language}/{shard}.faults.parquet",
+            language=LANGUAGES,
+            shard=SHARDS,
+        ),
     output:
-        RESULTS + "/filter/filtered/faults_report.json",
+        "<results>/filter/filtered/faults_report.json",
     log:
-        RESULTS + "/logs/measure_filter.log",
+        "<results>/logs/measure_filter.log",
     benchmark:
-        RESULTS + "/benchmarks/measure_filter.tsv"
+        "<results>/benchmarks/measure_filter.tsv"
     conda:
         "../../envs/mmclip.yaml"
     resources:
         mem_mb=4000,
         runtime=120,
     params:
-        results=RESULTS,
-        shards=" ".join(SHARDS),
-        languages=" ".join(LANGUAGES),
-        code=code("filter"),
+        sentences=lambda wildcards, input: Path(input.scored[0]).parents[1],
+        translations=lambda wildcards, input: Path(input.faults[0]).parents[1],
+        shards=SHARDS,
+        languages=LANGUAGES,
+        code=code("measure_filter"),
     shell:
-        "python -m mmclip measure-filter --sentences {params.results}/filter/filtered/sentences --translations {params.results}/translate --languages '{params.languages}' --shards '{params.shards}' -o {output} > {log} 2>&1"
+        "python -m mmclip measure-filter --sentences {params.sentences} --translations {params.translations}"
+        " --languages '{params.languages}' --shards '{params.shards}' -o {output} > {log} 2>&1"

@@ -1,11 +1,13 @@
 rule ingest:
     """Read a data set into the tables that everything else starts from."""
+    input:
+        source_files,
     output:
-        directory(RESULTS + "/ingest/{dataset}"),
+        directory("<results>/ingest/{dataset}"),
     log:
-        RESULTS + "/logs/ingest/{dataset}.log",
+        "<results>/logs/ingest/{dataset}.log",
     benchmark:
-        RESULTS + "/benchmarks/ingest/{dataset}.tsv"
+        "<results>/benchmarks/ingest/{dataset}.tsv"
     conda:
         "../../envs/mmclip.yaml"
     threads: config["threads"]["ingest"]
@@ -16,4 +18,5 @@ rule ingest:
         settings=lambda wildcards: json.dumps(DATASETS[wildcards.dataset], sort_keys=True),
         code=code("ingest"),
     shell:
-        "python -m mmclip ingest {wildcards.dataset} --settings {params.settings:q} --workers {threads} -o {output} > {log} 2>&1"
+        "python -m mmclip ingest {wildcards.dataset} --settings {params.settings:q} --workers {threads}"
+        " -o {output} > {log} 2>&1"

@@ -1,14 +1,14 @@
 rule label:
     """Observations and their certainty from the reports of a shard, by sentence and by study."""
     input:
-        lambda wildcards: f"{RESULTS}/ingest/{DATASET_OF[wildcards.shard]}",
+        lambda wildcards: f"<results>/ingest/{DATASET_OF[wildcards.shard]}",
     output:
-        sentences=RESULTS + "/label/{shard}.sentence_labels.parquet",
-        labels=RESULTS + "/label/{shard}.labels.parquet",
+        sentences="<results>/label/{shard}.sentence_labels.parquet",
+        labels="<results>/label/{shard}.labels.parquet",
     log:
-        RESULTS + "/logs/label/{shard}.log",
+        "<results>/logs/label/{shard}.log",
     benchmark:
-        RESULTS + "/benchmarks/label/{shard}.tsv"
+        "<results>/benchmarks/label/{shard}.tsv"
     conda:
         "../../envs/mmclip.yaml"
     resources:
@@ -16,7 +16,7 @@ rule label:
         runtime=120,
     params:
         settings=settings("label"),
-        number=lambda wildcards: f"{int(wildcards.shard[-3:])}/{config['shards']}",
+        number=shard_number,
         code=code("label"),
     shell:
         "python -m mmclip label-shard {input}/studies.parquet --shard {params.number} --settings {params.settings:q}"

@@ -1,13 +1,13 @@
 rule pack:
     """Decode and resize every image of a data set once, into one memory-mapped array."""
     input:
-        RESULTS + "/ingest/{dataset}",
+        "<results>/ingest/{dataset}",
     output:
-        directory(RESULTS + "/pack/{dataset}"),
+        directory("<results>/pack/{dataset}"),
     log:
-        RESULTS + "/logs/pack/{dataset}.log",
+        "<results>/logs/pack/{dataset}.log",
     benchmark:
-        RESULTS + "/benchmarks/pack/{dataset}.tsv"
+        "<results>/benchmarks/pack/{dataset}.tsv"
     conda:
         "../../envs/mmclip.yaml"
     threads: config["threads"]["pack"]
@@ -18,4 +18,5 @@ rule pack:
         settings=settings("pack"),
         code=code("pack"),
     shell:
-        "python -m mmclip pack {input}/images.parquet --settings {params.settings:q} --workers {threads} -o {output} > {log} 2>&1"
+        "python -m mmclip pack {input}/images.parquet --settings {params.settings:q} --workers {threads}"
+        " -o {output} > {log} 2>&1"

@@ -1,15 +1,15 @@
 rule predict_labels:
     """Out-of-fold predictions of a label classifier, for the self-trained and multi-class policies."""
     input:
-        ingest=expand(RESULTS + "/ingest/{dataset}", dataset=DATASETS),
-        packs=expand(RESULTS + "/pack/{dataset}", dataset=DATASETS),
-        labels=expand(RESULTS + "/label/{shard}.labels.parquet", shard=SHARDS),
+        ingest=expand("<results>/ingest/{dataset}", dataset=DATASETS),
+        packs=expand("<results>/pack/{dataset}", dataset=DATASETS),
+        labels=expand("<results>/label/{shard}.labels.parquet", shard=SHARDS),
     output:
-        RESULTS + "/predict_labels/{experiment}.parquet",
+        "<results>/predict_labels/{experiment}.parquet",
     log:
-        RESULTS + "/logs/predict_labels/{experiment}.log",
+        "<results>/logs/predict_labels/{experiment}.log",
     benchmark:
-        RESULTS + "/benchmarks/predict_labels/{experiment}.tsv"
+        "<results>/benchmarks/predict_labels/{experiment}.tsv"
     conda:
         "../../envs/mmclip.yaml"
     threads: config["threads"]["train"]
@@ -18,9 +18,10 @@ rule predict_labels:
         runtime=1440,
         gpu=1,
     params:
-        settings=lambda wildcards: json.dumps(CLASSIFIERS[wildcards.experiment], sort_keys=True),
-        checkpoints=RESULTS + "/checkpoints/{experiment}",
+        settings=experiment_settings,
+        checkpoints=lambda wildcards: f"{RESULTS}/checkpoints/{wildcards.experiment}",
         code=code("predict_labels"),
     shell:
         "python -m mmclip predict-labels --ingest '{input.ingest}' --packs '{input.packs}' --labels '{input.labels}'"
-        " --settings {params.settings:q} --checkpoints {params.checkpoints} --threads {threads} -o {output} 2>&1 | tee {log}"
+        " --settings {params.settings:q} --checkpoints {params.checkpoints} --threads {threads}"
+        " -o {output} 2>&1 | tee {log}"

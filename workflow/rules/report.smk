@@ -1,15 +1,21 @@
 rule report:
     """One page with everything that was measured."""
     input:
-        metrics=expand(RESULTS + "/evaluate/{experiment}/{task}/{dataset}/metrics.json", experiment=ALIGNED, task=TASKS, dataset=config["evaluate"]["benchmarks"]),
-        targets=RESULTS + "/disambiguate/targets.parquet",
-        faults=RESULTS + "/filter/filtered/faults_report.json",
+        metrics=expand(
+            "<results>/evaluate/{experiment}/{task}/{dataset}/metrics.json",
+            experiment=ALIGNED,
+            task=TASKS,
+            dataset=config["evaluate"]["benchmarks"],
+        ),
+        text_models=expand("<results>/pretrain_text/{experiment}", experiment=TEXT_MODELS),
+        targets="<results>/disambiguate/targets.parquet",
+        faults="<results>/filter/filtered/faults_report.json",
     output:
-        report(RESULTS + "/report/report.html", caption="../report/report.rst", category="Report"),
+        report("<results>/report/report.html", caption="../report/report.rst", category="Report"),
     log:
-        RESULTS + "/logs/report.log",
+        "<results>/logs/report.log",
     benchmark:
-        RESULTS + "/benchmarks/report.tsv"
+        "<results>/benchmarks/report.tsv"
     conda:
         "../../envs/mmclip.yaml"
     resources:
@@ -17,7 +23,7 @@ rule report:
         runtime=120,
     params:
         settings=settings("report"),
-        results=RESULTS,
+        results=lambda wildcards, output: Path(output[0]).parents[1],
         code=code("report"),
     shell:
         "python -m mmclip report {params.results} --settings {params.settings:q} -o {output} > {log} 2>&1"

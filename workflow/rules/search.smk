@@ -1,24 +1,16 @@
-def search_page():
-    """The search page, where the config asks for one."""
-    return [f"{RESULTS}/search/search.html"] if config["search"] else []
-
-
-SEARCH = config["search"] or {"experiment": "none", "dataset": "none"}
-
-
 rule search:
     """A page that finds images by a sentence in any language."""
     input:
-        model=RESULTS + "/pretrain/" + SEARCH["experiment"],
-        packs=expand(RESULTS + "/pack/{dataset}", dataset=SEARCH["dataset"]),
-        ingest=expand(RESULTS + "/ingest/{dataset}", dataset=SEARCH["dataset"]),
-        benchmark=RESULTS + "/benchmarks/" + SEARCH["dataset"] + ".test.json",
+        model=f"<results>/pretrain/{SEARCH['experiment']}",
+        packs=f"<results>/pack/{SEARCH['dataset']}",
+        ingest=f"<results>/ingest/{SEARCH['dataset']}",
+        benchmark=f"<results>/benchmarks/{SEARCH['dataset']}.test.json",
     output:
-        RESULTS + "/search/search.html",
+        "<results>/search/search.html",
     log:
-        RESULTS + "/logs/search.log",
+        "<results>/logs/search.log",
     benchmark:
-        RESULTS + "/benchmarks/search.tsv"
+        "<results>/benchmarks/search.tsv"
     conda:
         "../../envs/mmclip.yaml"
     resources:
@@ -28,5 +20,5 @@ rule search:
         settings=settings("search"),
         code=code("search"),
     shell:
-        "python -m mmclip search {input.model}/model --packs '{input.packs}' --ingest '{input.ingest}' --benchmark {input.benchmark}"
-        " --settings {params.settings:q} -o {output} > {log} 2>&1"
+        "python -m mmclip search {input.model}/model --packs '{input.packs}' --ingest '{input.ingest}'"
+        " --benchmark {input.benchmark} --settings {params.settings:q} -o {output} > {log} 2>&1"

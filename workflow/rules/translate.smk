@@ -1,26 +1,29 @@
 rule translate:
     """Translate the sentences of one shard into one language."""
     input:
-        lambda wildcards: f"{RESULTS}/ingest/{DATASET_OF[wildcards.shard]}",
+        ingest=lambda wildcards: f"<results>/ingest/{DATASET_OF[wildcards.shard]}",
+        memories=memories,
     output:
-        sentences=RESULTS + "/translate/{language}/{shard}.parquet",
-        faults=RESULTS + "/translate/{language}/{shard}.faults.parquet",
+        sentences="<results>/translate/{language}/{shard}.parquet",
+        faults="<results>/translate/{language}/{shard}.faults.parquet",
     log:
-        RESULTS + "/logs/translate/{language}/{shard}.log",
+        "<results>/logs/translate/{language}/{shard}.log",
     benchmark:
-        RESULTS + "/benchmarks/translate/{language}/{shard}.tsv"
+        "<results>/benchmarks/translate/{language}/{shard}.tsv"
     conda:
         "../../envs/mmclip.yaml"
     threads: config["threads"]["translate"]
     resources:
         mem_mb=4000,
         runtime=480,
-        gpu=1,
+        gpu=translation_gpus,
     params:
         settings=settings("translate"),
-        store=RESULTS + "/translate/store",
-        number=lambda wildcards: f"{int(wildcards.shard[-3:])}/{config['shards']}",
+        store=f"{RESULTS}/translate/store",
+        number=shard_number,
+        seed=config["seed"],
         code=code("translate"),
     shell:
-        "python -m mmclip translate-shard {input}/studies.parquet --to {wildcards.language} --shard {params.number}"
-        " --settings {params.settings:q} --store {params.store} -o {output.sentences} --faults {output.faults} > {log} 2>&1"
+        "python -m mmclip translate-shard {input.ingest}/studies.parquet --to {wildcards.language}"
+        " --shard {params.number} --seed {params.seed} --settings {params.settings:q} --store {params.store}"
+        " -o {output.sentences} --faults {output.faults} > {log} 2>&1"

@@ -1,14 +1,19 @@
 rule validate:
     """Draw the sample of kept and rejected translations that people judge."""
     input:
-        expand(RESULTS + "/filter/filtered/sentences/{language}/{shard}.parquet", language=LANGUAGES, shard=SHARDS),
+        expand(
+            "<results>/filter/filtered/sentences/{language}/{shard}.parquet",
+            language=LANGUAGES,
+            shard=SHARDS,
+        ),
     output:
-        sample=RESULTS + "/validate/sample.parquet",
-        sheet=RESULTS + "/validate/sheet.html",
+        sample="<results>/validate/sample.parquet",
+        sheet="<results>/validate/sheet.html",
+        csv="<results>/validate/sheet.csv",
     log:
-        RESULTS + "/logs/validate.log",
+        "<results>/logs/validate.log",
     benchmark:
-        RESULTS + "/benchmarks/validate.tsv"
+        "<results>/benchmarks/validate.tsv"
     conda:
         "../../envs/mmclip.yaml"
     resources:
@@ -16,9 +21,13 @@ rule validate:
         runtime=120,
     params:
         settings=settings("validate"),
-        results=RESULTS,
-        shards=" ".join(SHARDS),
-        languages=" ".join(LANGUAGES),
-        code=code("filter"),
+        seed=config["seed"],
+        sentences=lambda wildcards, input: Path(input[0]).parents[1],
+        folder=lambda wildcards, output: Path(output.sheet).parent,
+        shards=SHARDS,
+        languages=LANGUAGES,
+        code=code("validate"),
     shell:
-        "python -m mmclip validate filter --sentences {params.results}/filter/filtered/sentences --languages '{params.languages}' --shards '{params.shards}' --settings {params.settings:q} -o $(dirname {output.sheet}) > {log} 2>&1"
+        "python -m mmclip validate filter --sentences {params.sentences} --languages '{params.languages}'"
+        " --shards '{params.shards}' --seed {params.seed} --settings {params.settings:q}"
+        " -o {params.folder} > {log} 2>&1"

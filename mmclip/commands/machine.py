@@ -1,0 +1,66 @@
+"""Commands about this machine and the run as a whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmclip.commands.options import Output, say
+
+app = typer.Typer()
+
+
+@app.command()
+def build(output: Output = Path("ext.json")) -> None:
+    """Compile the fused loss, or say why plain PyTorch serves."""
+    from mmclip.ops.stage import build as stage
+
+    say(stage(output))
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is installed here, what serves each purpose, and what is missing for which stage."""
+    from mmclip.doctor import examine
+
+    for finding in examine():
+        typer.echo(f"{finding.state:8} {finding.topic:28} {finding.text}")
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="a model of the Hugging Face hub")], accept_licence: bool = False
+) -> None:
+    """Get pretrained weights into the local cache; the one command that uses a network."""
+    from mmclip.fetch import fetch as get
+
+    typer.echo(get(name, accept_licence))
+
+
+@app.command()
+def plan(
+    reports: int = 216_000,
+    images: int = 377_110,
+    languages: int = 20,
+    pixels: int = 256,
+    epochs: int = 200,
+    cores: int = 16,
+    gpus: int = 2,
+) -> None:
+    """Predict hours, storage and GPU-hours for a data set of a given size."""
+    from mmclip.plan import plan as predict
+
+    typer.echo("predicted, not measured: each line says what it rests on")
+    for line in predict(reports, images, languages, pixels, epochs, cores, gpus):
+        hours = f"{line.gpu_hours:9.1f} h GPU" if line.gpu_hours else f"{line.cpu_hours:9.1f} h CPU"
+        typer.echo(f"{line.stage:18} {hours} {line.gigabytes:8.1f} GB   {line.basis}")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run(context: typer.Context, directory: Annotated[Path, typer.Option(help="where results go")] = Path()) -> None:
+    """Run the workflow: Snakemake, recovering from a run that was killed. Further arguments go to Snakemake."""
+    from mmclip.run import run as start
+
+    start(context.args, directory)

@@ -1,0 +1,151 @@
+"""Texts as numbers: the same ids as the tokenizer's, labels of exactly the sentences shown."""
+
+from __future__ import annotations
+
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmclip.config.training import TextMix, Tokenizer
+from mmclip.data.corpus import Corpus, read_texts
+from mmclip.data.ragged import combine_segments, pad_rows, ranges
+from mmclip.data.sampler import choose_sentences
+from mmclip.data.targets import combine_vectors
+from mmclip.errors import UserError
+from mmclip.observations import OBSERVATIONS
+from mmclip.tables.files import write_table
+from mmclip.tables.filtering import CORPUS
+from mmclip.tables.labeling import TARGETS
+from mmclip.training.tokenizer import train_tokenizer
+
+LANGUAGES = ("deu_Latn", "eng_Latn")
+TEXTS = {
+    ("s1", "eng_Latn"): [(0, "No effusion."), (1, "Heart is big."), (2, "Edema.")],
+    ("s2", "eng_Latn"): [(0, "Heart is big.")],
+    ("s1", "deu_Latn"): [(0, "Kein Erguss."), (2, "Ödem.")],
+    ("s3", "eng_Latn"): [(0, "Edema.")],
+}
+STUDIES = pl.DataFrame({"study_id": ["s1", "s2", "s3"], "split": ["train", "train", "val"]})
+
+
+def vector(name: str) -> list[float]:
+    return [1.0 if name == other else 0.0 for other in OBSERVATIONS]
+
+
+SENTENCE_VECTORS = {
+    "s1/0": vector("No Finding"),
+    "s1/1": vector("Cardiomegaly"),
+    "s1/2": vector("Edema"),
+    "s2/0": vector("Cardiomegaly"),
+    "s3/0": vector("Edema"),
+}
+
+
+def shard(path: Path) -> Path:
+    rows: list[dict[str, object]] = [
+        {
+            "study_id": study,
+            "language": language,
+            "text": " ".join(text for _, text in pieces),
+            "sentences": [text for _, text in pieces],
+            "indices": [index for index, _ in pieces],
+            "reasons": [],
+        }
+        for (study, language), pieces in TEXTS.items()
+    ]
+    write_table(CORPUS.frame(rows), path, CORPUS)
+    return path
+
+
+def targets(vectors: dict[str, list[float]] = SENTENCE_VECTORS) -> pl.DataFrame:
+    rows: list[dict[str, object]] = [
+        {"id": name, "kind": "sentence", "vector": value, "policy": "x"} for name, value in vectors.items()
+    ]
+    return TARGETS.frame(rows)
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> pl.DataFrame:
+    return read_texts([shard(tmp_path / "corpus.parquet")], STUDIES, "train", LANGUAGES)
+
+
+@pytest.fixture
+def corpus(texts: pl.DataFrame) -> Corpus:
+    return Corpus.build(texts, LANGUAGES, train_tokenizer(texts, Tokenizer(vocabulary=300)), 60, targets())
+
+
+def test_only_the_split_and_the_languages_asked_for(texts: pl.DataFrame, tmp_path: Path) -> None:
+    assert texts.select("language", "study_id").rows() == [("deu_Latn", "s1"), ("eng_Latn", "s1"), ("eng_Latn", "s2")]
+    file = shard(tmp_path / "again.parquet")
+    assert read_texts([file], STUDIES, "val", ["eng_Latn"])["study_id"].to_list() == ["s3"]
+    with pytest.raises(UserError, match="no text of split 'val' in deu_Latn"):
+        read_texts([file], STUDIES, "val", ["deu_Latn"])
+    with pytest.raises(UserError, match="study 's3' is in no studies table"):
+        read_texts([file], STUDIES.head(2), "train", LANGUAGES)
+
+
+def test_ids_are_those_of_the_tokenizer(corpus: Corpus, texts: pl.DataFrame) -> None:
+    tokenizer = train_tokenizer(texts, Tokenizer(vocabulary=300))
+    every = np.arange(len(corpus))
+    counts = corpus.counts(every)
+    assert counts.tolist() == [2, 3, 1]
+    places = corpus.places(every, counts, ranges(np.zeros_like(counts), counts))
+    ids, mask = corpus.ids(places, counts)
+    for row, text in enumerate(texts["sentences"]):
+        expected = tokenizer(" ".join(text))["input_ids"]
+        assert ids[row, : len(expected)].tolist() == expected
+        assert mask[row].sum() == len(expected)
+        assert (ids[row, len(expected) :] == tokenizer.pad_token_id).all()
+
+
+def test_each_distinct_sentence_is_kept_once(corpus: Corpus) -> None:
+    assert len(corpus.token_first) - 1 == len(
+        {text for (study, _), text in TEXTS.items() for _, text in text if study != "s3"}
+    )
+
+
+@pytest.mark.parametrize("step", range(12))
+def test_labels_are_those_of_the_sentences_shown(corpus: Corpus, step: int) -> None:
+    every = np.arange(len(corpus))
+    shown, chosen = choose_sentences(corpus.counts(every), TextMix(one=1, several=1, all=1), 0, step)
+    places = corpus.places(every, shown, chosen)
+    got = corpus.targets(places, shown).numpy()
+    for row, part in enumerate(np.split(places, np.cumsum(shown)[:-1])):
+        study = corpus.studies[corpus.study[row]]
+        vectors = np.array([SENTENCE_VECTORS[f"{study}/{corpus.index[place]}"] for place in part])
+        expected = vectors.max(axis=0)
+        expected[0] = vectors[:, 0].min()
+        np.testing.assert_array_equal(got[row], expected)
+
+
+@given(counts=st.lists(st.integers(1, 4), min_size=1, max_size=6), seed=st.integers(0, 100))
+def test_combining_segments_is_combining_each(counts: list[int], seed: int) -> None:
+    vectors = np.random.default_rng(seed).random((sum(counts), len(OBSERVATIONS)), dtype=np.float32)
+    combined = combine_segments(vectors, np.array(counts))
+    for row, part in enumerate(np.split(vectors, np.cumsum(counts)[:-1])):
+        np.testing.assert_array_equal(combined[row], combine_vectors(part))
+
+
+@given(lengths=st.lists(st.integers(0, 7), min_size=1, max_size=6), limit=st.integers(3, 9))
+def test_padding_frames_cuts_and_masks(lengths: list[int], limit: int) -> None:
+    rows = [[10 * number + place for place in range(length)] for number, length in enumerate(lengths, start=1)]
+    ids, mask = pad_rows(np.array(list(chain.from_iterable(rows)), np.int64), np.array(lengths), 0, 2, 1, limit)
+    for number, row in enumerate(rows):
+        expected = [0, *row[: limit - 2], 2]
+        assert ids[number].tolist() == expected + [1] * (ids.shape[1] - len(expected))
+        assert mask[number].sum() == len(expected)
+
+
+def test_a_sentence_without_labels_is_named(texts: pl.DataFrame) -> None:
+    tokenizer = train_tokenizer(texts, Tokenizer(vocabulary=300))
+    some = {name: value for name, value in SENTENCE_VECTORS.items() if name != "s1/2"}
+    with pytest.raises(UserError, match="no vector for sentence 's1/2'"):
+        Corpus.build(texts, LANGUAGES, tokenizer, 30, targets(some))
+    with pytest.raises(UserError, match="'s2/0' does not have 14 entries"):
+        Corpus.build(texts, LANGUAGES, tokenizer, 30, targets(SENTENCE_VECTORS | {"s2/0": [1.0]}))
+    assert not Corpus.build(texts, LANGUAGES, tokenizer, 30).vectors.any()

@@ -1,0 +1,140 @@
+"""Label classifiers: policies, folds over patients, predictions."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from conftest import SmallData, experiment
+
+from mmclip.config.models import ImageTower
+from mmclip.config.training import Classify
+from mmclip.data.packed import PackedImages
+from mmclip.errors import UserError
+from mmclip.models.label_classifier import LabelClassifier
+from mmclip.observations import COLUMNS, OBSERVATIONS
+from mmclip.tables.files import read_table, read_tables, write_table
+from mmclip.tables.labeling import LABELS, PREDICTIONS
+from mmclip.training.classify import (
+    IGNORED,
+    ClassifyBatch,
+    Classifying,
+    ClassifyTask,
+    class_targets,
+    fold_of,
+    image_labels,
+)
+from mmclip.training.classify_stage import predict_labels
+from mmclip.training.distributed import World
+from mmclip.training.sources import read_images
+
+CARDIOMEGALY, EDEMA = OBSERVATIONS.index("Cardiomegaly"), OBSERVATIONS.index("Edema")
+
+
+def label_row(name: str, kind: str = "study", **states: int | None) -> dict[str, object]:
+    return {"id": name, "kind": kind, "label_source": "rules", **dict.fromkeys(COLUMNS), **states}
+
+
+def test_classes_follow_the_policy_of_each_observation() -> None:
+    labels = LABELS.frame([label_row(str(state), cardiomegaly=state, edema=state) for state in (1, 0, -1, None)])
+    settings = Classify(multiclass=("Cardiomegaly",))
+    classes = class_targets(labels, settings)
+    assert classes[:, CARDIOMEGALY].tolist() == [1, 0, 2, 0]
+    assert classes[:, EDEMA].tolist() == [1, 0, IGNORED, 0]
+    blank = class_targets(labels, Classify(multiclass=(), unmentioned="ignore"))
+    assert blank[:, EDEMA].tolist() == [1, 0, IGNORED, IGNORED]
+
+
+def test_two_way_loss_is_binary_cross_entropy_and_three_way_is_softmax() -> None:
+    torch.manual_seed(0)
+    model = LabelClassifier(ImageTower(name="test_convnext", size=32))
+    module = Classifying(model, ["Cardiomegaly"], bf16=False).eval()
+    pixels = torch.randn(3, 1, 32, 32)
+    classes = torch.full((3, 14), IGNORED)
+    classes[:, EDEMA] = torch.tensor([0, 1, 1])
+    classes[:, CARDIOMEGALY] = torch.tensor([2, IGNORED, 0])
+    loss = module(ClassifyBatch(pixels, classes, ["a", "b", "c"]), 0)["classify_loss"]
+    with torch.no_grad():
+        scores = model(pixels)
+    two = torch.nn.functional.binary_cross_entropy_with_logits(
+        scores[:, EDEMA, 1] - scores[:, EDEMA, 0], torch.tensor([0.0, 1.0, 1.0]), reduction="sum"
+    )
+    logs = scores[:, CARDIOMEGALY].log_softmax(dim=1)
+    torch.testing.assert_close(loss.detach(), (two - logs[0, 2] - logs[2, 0]) / 5)
+    torch.autograd.backward(loss)
+    assert all(torch.isfinite(parameter.grad).all() for parameter in module.parameters() if parameter.grad is not None)
+
+
+def test_presence_leaves_the_uncertain_class_out() -> None:
+    model = LabelClassifier(ImageTower(name="test_convnext", size=32)).eval()
+    pixels = torch.randn(2, 1, 32, 32)
+    probability = model(pixels).softmax(dim=2)
+    expected = probability[..., 1] / (probability[..., 0] + probability[..., 1])
+    torch.testing.assert_close(model.presence(pixels), expected.detach())
+
+
+def test_folds_are_of_patients_and_nearly_equal() -> None:
+    folds = [fold_of(f"p{number}", 3) for number in range(3000)]
+    assert min(np.bincount(folds)) > 900
+    assert folds == [fold_of(f"p{number}", 3) for number in range(3000)]
+
+
+def test_own_labels_go_before_the_studys(small: SmallData) -> None:
+    images = read_images(small.ingest)
+    labels = LABELS.frame([label_row("s001", edema=1), label_row("i001", "image", edema=0), label_row("s002", edema=1)])
+    found = image_labels(images, labels)
+    assert dict(found.select("image_id", "edema").iter_rows()) == {"i001": 0, "i002": 1}
+    twice = pl.concat([labels, labels.with_columns(label_source=pl.lit("file"))])
+    with pytest.raises(UserError, match="image 'i001' has labels of several sources"):
+        image_labels(images, twice)
+
+
+def test_predictions_are_out_of_fold_and_right(
+    small: SmallData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[tuple[str, set[str]]] = []
+    init = ClassifyTask.__init__
+
+    def remember(self: ClassifyTask, settings, images: pl.DataFrame, *rest) -> None:  # type: ignore[no-untyped-def]
+        init(self, settings, images, *rest)
+        trained.append((self.name, set(images["patient_id"])))
+
+    monkeypatch.setattr(ClassifyTask, "__init__", remember)
+    settings = experiment("classify", optimisation={"steps": 60, "learning_rate": 1e-2, "batch_size": 16})
+    out = tmp_path / "predictions.parquet"
+    summary = predict_labels(settings, small.ingest, small.packs, small.labels, out, tmp_path / "checkpoints", 1)
+    table = read_table(out, PREDICTIONS)
+    assert summary["observations"] == ["cardiomegaly", "edema"] and len(table) == 40
+    assert table["atelectasis"].null_count() == 40
+    splits = read_images(small.ingest)
+    train_patients = set(splits.filter(pl.col("split") == "train")["patient_id"])
+    assert len(trained) == 3
+    for number, (_, patients) in enumerate(trained):
+        assert patients == {patient for patient in train_patients if fold_of(patient, 3) != number}
+    level = np.array([int(name[1:]) % 4 for name in table["image_id"]])
+    edema = table["edema"].to_numpy()
+    assert edema[level % 2 == 1].mean() > edema[level % 2 == 0].mean() + 0.2, "odd grey levels have edema"
+
+
+def test_labels_that_fit_nothing_are_an_error(small: SmallData, tmp_path: Path) -> None:
+    path = tmp_path / "labels.parquet"
+    write_table(LABELS.frame([label_row("elsewhere", edema=1)]), path, LABELS)
+    with pytest.raises(UserError, match="none of the training images"):
+        predict_labels(experiment("classify"), small.ingest, small.packs, [path], tmp_path / "out", tmp_path / "ck")
+
+
+def test_batches_are_functions_of_the_step(small: SmallData) -> None:
+    packs = PackedImages(small.packs)
+    labelled = image_labels(read_images(small.ingest, "train"), read_tables(list(small.labels), LABELS))
+    alone = World(0, 1, torch.device("cpu"))
+    tasks = [ClassifyTask(experiment("classify"), labelled, packs, 0, alone) for _ in range(2)]
+    tasks[0].batch(9)
+    one, two = tasks[0].batch(4), tasks[1].batch(4)
+    assert (
+        torch.equal(one.pixels, two.pixels) and torch.equal(one.classes, two.classes) and one.image_ids == two.image_ids
+    )
+    assert not math.isclose(float(one.pixels.std()), 0)

@@ -1,0 +1,215 @@
+"""Language modelling: what is hidden, how translations are paired, what is reported."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from conftest import LANGUAGES, SENTENCES, SmallData, experiment
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
+
+from mmclip.config.training import DataSettings, LanguageModelling, TextMix, Tokenizer
+from mmclip.data.corpus import Corpus, read_texts
+from mmclip.data.masking import NOT_MASKED, MaskedBatches, mask_tokens
+from mmclip.errors import UserError
+from mmclip.models.dual_encoder import DualEncoder
+from mmclip.training.sources import read_studies
+from mmclip.training.text import LanguageModel, masked_language_model
+from mmclip.training.text_stage import pretrain_text
+from mmclip.training.tokenizer import SPECIAL, train_tokenizer
+
+SCRIPTS = {
+    "eng_Latn": "No pleural effusion or pneumothorax.",
+    "spa_Latn": "Índice cardiotorácico normal, sin derrame.",
+    "fra_Latn": "Épanchement pleural gauche, œdème à l’hilum.",
+    "deu_Latn": "Größe des Herzens: 15,5 cm; kein Ödem.",
+    "ita_Latn": "Non c'è versamento; perché così?",
+    "por_Latn": "Não há derrame pleural à direita.",
+    "nld_Latn": "Geen pleuravocht, hart niet vergroot.",
+    "pol_Latn": "Płyn w jamie opłucnowej, zagęszczenie w płacie.",
+    "ces_Latn": "Srdeční stín je zvětšený, žádný výpotek.",
+    "ron_Latn": "Fără revărsat pleural; țesuturi și oase normale.",
+    "rus_Cyrl": "Плевральный выпот не выявлен, ё и й.",
+    "ukr_Cyrl": "Плеврального випоту немає, її об’єм.",
+    "tur_Latn": "Plevral sıvı yok; kalp büyük değil, İyi.",
+    "arb_Arab": "لا يوجد انصباب جنبي، القلب متضخم.",
+    "pes_Arab": "افیوژن پلورال دیده نمی‌شود؛ قلب بزرگ است.",
+    "hin_Deva": "फुफ्फुस में कोई द्रव नहीं है।",
+    "zho_Hans": "未见胸腔积液，心影增大（15.5 cm）。",
+    "jpn_Jpan": "胸水はありません。心臓は「拡大」しています。",
+    "kor_Hang": "흉막 삼출은 보이지 않습니다.",
+    "vie_Latn": "Không có tràn dịch màng phổi, bóng tim to.",
+    "ind_Latn": "Tidak ada efusi pleura; jantung membesar.",
+}
+
+
+def test_a_trained_tokenizer_keeps_every_script() -> None:
+    texts = pl.DataFrame({"language": list(SCRIPTS), "sentences": [[text] for text in SCRIPTS.values()]})
+    tokenizer = train_tokenizer(texts, Tokenizer(vocabulary=600))
+    for text in SCRIPTS.values():
+        ids = tokenizer(text)["input_ids"]
+        assert tokenizer.unk_token_id not in ids
+        assert tokenizer.decode(ids, skip_special_tokens=True) == text
+    assert tokenizer("a", "b")["input_ids"][0] == tokenizer.cls_token_id
+    assert [tokenizer.convert_tokens_to_ids(name) for name in SPECIAL.values()] == [0, 1, 2, 3, 4]
+    again = train_tokenizer(texts.reverse(), Tokenizer(vocabulary=600))
+    assert again.backend_tokenizer.to_str() == tokenizer.backend_tokenizer.to_str(), (
+        "the order of texts does not matter"
+    )
+
+
+def test_a_saved_tokenizer_is_the_same(tmp_path: Path) -> None:
+    texts = pl.DataFrame({"language": list(SCRIPTS), "sentences": [[text] for text in SCRIPTS.values()]})
+    tokenizer = train_tokenizer(texts, Tokenizer(vocabulary=600))
+    tokenizer.save_pretrained(tmp_path)
+    loaded = AutoTokenizer.from_pretrained(tmp_path)
+    for text in SCRIPTS.values():
+        assert loaded(text)["input_ids"] == tokenizer(text)["input_ids"]
+
+
+def test_a_vocabulary_below_the_alphabet_is_refused() -> None:
+    characters = "".join(chr(number) for number in range(0x4E00, 0x4E00 + 900))
+    texts = pl.DataFrame({"language": ["zho_Hans"], "sentences": [[characters]]})
+    with pytest.raises(UserError, match=r"tokenizer\.vocabulary: 300 does not fit"):
+        train_tokenizer(texts, Tokenizer(vocabulary=300))
+
+
+@given(seed=st.integers(0, 1000), share=st.floats(0.01, 0.9))
+def test_masks_never_touch_specials(seed: int, share: float) -> None:
+    random = np.random.default_rng(seed)
+    ids = random.integers(0, 30, (6, 15))
+    hidden, labels = mask_tokens(ids, (0, 1, 2), share, 4, np.arange(5, 30), random)
+    special = np.isin(ids, (0, 1, 2))
+    assert (hidden[special] == ids[special]).all() and (labels[special] == NOT_MASKED).all()
+    chosen = labels != NOT_MASKED
+    assert (labels[chosen] == ids[chosen]).all()
+    assert (hidden[~chosen] == ids[~chosen]).all()
+    assert not np.isin(hidden[chosen & (hidden != ids)], (0, 1, 2, 3)).any()
+
+
+def test_masks_are_eighty_ten_ten() -> None:
+    ids = np.full((400, 500), 7)
+    hidden, labels = mask_tokens(ids, (0,), 0.15, 4, np.arange(1000, 2000), np.random.default_rng(0))
+    chosen = labels != NOT_MASKED
+    assert chosen.mean() == pytest.approx(0.15, abs=0.003)
+    shares = [(hidden[chosen] == 4).mean(), (hidden[chosen] >= 1000).mean(), (hidden[chosen] == 7).mean()]
+    np.testing.assert_allclose(shares, [0.8, 0.1, 0.1], atol=0.01)
+    assert len(np.unique(hidden[hidden >= 1000])) > 800
+
+
+def batches(small: SmallData, **changes: Any) -> tuple[MaskedBatches, Any]:
+    studies = read_studies(small.ingest)
+    texts = read_texts(small.corpus, studies, "train", LANGUAGES)
+    tokenizer = train_tokenizer(texts, Tokenizer(vocabulary=400))
+    corpus = Corpus.build(texts, LANGUAGES, tokenizer, 250)
+    mix = TextMix(one=1, several=1, all=1)
+    settings = LanguageModelling(**changes)
+    made = MaskedBatches(
+        DataSettings(text_mix=mix), settings, corpus, np.zeros(len(corpus.studies), np.int64),
+        ordinary=np.arange(5, len(tokenizer)), mask_id=4, batch_size=16, seed=0,
+    )  # fmt: skip
+    return made, tokenizer
+
+
+TRANSLATION = {text: index for texts in SENTENCES.values() for index, text in enumerate(texts)}
+
+
+def test_pairs_are_translations_in_both_orders(small: SmallData) -> None:
+    made, tokenizer = batches(small)
+    orders, kinds = set(), []
+    for step in range(10):
+        batch = made(step)
+        kinds.append(batch.kind)
+        if batch.kind == "mlm":
+            continue
+        whole = torch.where(batch.labels == NOT_MASKED, batch.input_ids, batch.labels)
+        for row, language in zip(whole, batch.languages, strict=True):
+            ids = row[row != tokenizer.pad_token_id].tolist()
+            assert ids[0] == 0 and ids[-1] == 2 and ids.count(2) == 3
+            middle = ids.index(2)
+            assert ids[middle + 1] == 2
+            sides = [tokenizer.decode(part) for part in (ids[1:middle], ids[middle + 2 : -1])]
+            source = next(number for number, side in enumerate(sides) if side.isascii())
+            orders.add(source)
+            english, other = sides[source], sides[1 - source]
+            assert language != "eng_Latn" and any(text in other for text in SENTENCES[language])
+            numbers = [
+                [TRANSLATION[text] for text in SENTENCES[code] if text in side]
+                for code, side in (("eng_Latn", english), (language, other))
+            ]
+            assert sorted(numbers[0]) == sorted(numbers[1])
+    assert kinds == ["mlm", "tlm"] * 5 and orders == {0, 1}
+
+
+def test_positions_of_the_second_sentence_may_start_again(small: SmallData) -> None:
+    made, _ = batches(small, reset_positions=True)
+    batch = made(1)
+    assert batch.position_ids is not None
+    for ids, places, mask in zip(batch.input_ids, batch.position_ids, batch.attention_mask, strict=True):
+        second = ids.tolist().index(2) + 1
+        length = int(mask.sum())
+        assert places[:second].tolist() == list(range(2, 2 + second))
+        assert places[second:length].tolist() == list(range(2, 2 + length - second))
+        assert set(places[length:].tolist()) <= {1}
+
+
+def test_the_loss_is_cross_entropy_at_hidden_tokens(small: SmallData) -> None:
+    made, tokenizer = batches(small)
+    tower = experiment("text").model.text.model_copy(update={"dropout": 0.0, "max_tokens": 250})
+    torch.manual_seed(0)
+    model = masked_language_model(tower, tokenizer)
+    batch = made(1)
+    losses = LanguageModel(model, bf16=False)(batch, 1)
+    full = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, labels=batch.labels)
+    torch.testing.assert_close(losses["tlm_loss"], full.loss)
+    hidden = batch.labels != NOT_MASKED
+    right = (full.logits.argmax(dim=-1) == batch.labels)[hidden].float().mean()
+    torch.testing.assert_close(losses["tlm_accuracy"], right)
+
+
+def test_pretraining_learns_reports_and_saves_a_tower(small: SmallData, tmp_path: Path) -> None:
+    text = {
+        "kind": "scratch",
+        "layers": 1,
+        "width": 48,
+        "heads": 2,
+        "feedforward": 96,
+        "max_tokens": 40,
+        "dropout": 0.0,
+    }
+    settings = experiment(
+        "text",
+        model={"text": text},
+        optimisation={"steps": 150, "learning_rate": 5e-3, "batch_size": 32},
+        tokenizer={"vocabulary": 300},
+    )
+    summary = pretrain_text(settings, small.ingest, small.corpus, tmp_path / "out", tmp_path / "checkpoints", 1)
+    assert summary["steps"] == 150 and summary["texts"] > 60
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    for language in LANGUAGES:
+        before, after = metrics["before"][language], metrics["after"][language]
+        assert after["mlm_loss"] < before["mlm_loss"] - 0.5 and after["mlm_accuracy"] > before["mlm_accuracy"]
+        assert after["mlm_tokens"] == before["mlm_tokens"] and "tlm_loss" in after
+    curve = json.loads((tmp_path / "out" / "training_curve.json").read_text())
+    assert curve[-1]["step"] == 150 and {"mlm_loss", "tlm_loss", "mlm_accuracy"} <= curve[0].keys()
+    assert isinstance(AutoModelForMaskedLM.from_pretrained(tmp_path / "out" / "model"), torch.nn.Module)
+    tower = AutoModel.from_pretrained(tmp_path / "out" / "model", add_pooling_layer=False)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out" / "model")
+    dual = DualEncoder.create(settings.model, tokenizer, tmp_path / "out" / "model")
+    weights = dual.text.backbone.state_dict()  # type: ignore[union-attr]
+    assert all(torch.equal(weights[name], value) for name, value in tower.state_dict().items())
+
+
+def test_language_modelling_of_a_bag_of_words_is_refused(small: SmallData, tmp_path: Path) -> None:
+    settings = experiment("text", model={"text": {"kind": "bag_of_words", "width": 16, "heads": 2}})
+    with pytest.raises(UserError, match="a bag of words has no language model"):
+        pretrain_text(settings, small.ingest, small.corpus, tmp_path / "out", tmp_path / "checkpoints")
+    with pytest.raises(UserError, match="task: 'align' is not trained by pretrain-text"):
+        pretrain_text(experiment("align"), small.ingest, small.corpus, tmp_path / "out", tmp_path / "checkpoints")

@@ -9,7 +9,7 @@ import sys
 import typer
 
 from mmclip.commands import data, evaluation, jobs, machine, texts, training
-from mmclip.errors import UserError
+from mmclip.errors import UserError, is_disk_full
 from mmclip.lifeline import follow_controller
 
 app = typer.Typer(
@@ -30,6 +30,11 @@ def main() -> None:
         app()
     except UserError as error:
         print(f"mmclip: {error}", file=sys.stderr)
+        sys.exit(2)
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        print(f"mmclip: the disk is full ({error}); free space or choose another folder", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)

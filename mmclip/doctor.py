@@ -23,7 +23,8 @@ PACKAGES = (
 """Distributions whose versions decide results."""
 
 WEIGHTS = {
-    "facebook/nllb-200-distilled-600M": "translation engine `nllb` (CC-BY-NC-4.0: not for commercial use, not meant for medical text)",
+    "facebook/nllb-200-distilled-600M": "translation engine `nllb` (CC-BY-NC-4.0: no commercial use, not meant for "
+    "medical text)",
     "FacebookAI/xlm-roberta-base": "text encoder at paper scale (MIT)",
     "timm/swin_tiny_patch4_window7_224.ms_in1k": "image encoder at paper scale (MIT)",
 }
@@ -77,7 +78,7 @@ def _extension() -> Finding:
 
     found = build.find()
     if found is not None:
-        return Finding("fused loss", "ok", f"compiled: {found}")
+        return Finding("fused loss", "ok", f"compiled: {found.folder}")
     if shutil.which("c++") is None and shutil.which("g++") is None:
         return Finding(
             "fused loss", "note", "no C++ compiler: plain PyTorch serves, slower from a batch of about 1,000"

@@ -8,16 +8,19 @@ from pathlib import Path
 from mmclip.doctor import WEIGHTS
 from mmclip.errors import UserError
 
-PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "tokenizer*", "LICENSE*", "README.md", "pytorch_model.bin")
-"""What a model folder needs. Some repositories (NLLB) carry only a pickled `pytorch_model.bin`: `mmclip convert` reads it
-with `weights_only` and everything after uses the converted folder."""
+PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "tokenizer*", "LICENSE*", "README.md")
+"""What is fetched of a model: safetensors, never pickled weights."""
 
 
-def fetch(name: str, accept_licence: bool = False) -> Path:
+def fetch(name: str, accept_licence: bool = False, revision: str | None = None) -> Path:
     """Download a model of the Hugging Face hub into the cache, and return its folder.
 
+    Args:
+        revision: branch, tag, commit or ``refs/pr/N``; the hub's default branch if not given.
+
     Raises:
-        UserError: the licence restricts use and was not accepted, or the hub cannot be reached.
+        UserError: the licence restricts use and was not accepted, the hub cannot be reached, or the model's weights
+            are only there in pickled form.
     """
     licence = WEIGHTS.get(name, "")
     if "CC-BY-NC" in licence and not accept_licence:
@@ -27,6 +30,12 @@ def fetch(name: str, accept_licence: bool = False) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=list(PATTERNS)))
+        folder = Path(snapshot_download(name, allow_patterns=list(PATTERNS), revision=revision))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise UserError(f"{name}: cannot be fetched ({str(error).splitlines()[0]}); is there a network?") from error
+    if not list(folder.rglob("*.safetensors")):
+        raise UserError(
+            f"{name}: this revision has no .safetensors file, and pickled weights are not read; the hub often has a "
+            f"converted one as a pull request: try --revision refs/pr/N"
+        )
+    return folder

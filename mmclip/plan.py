@@ -19,7 +19,7 @@ CPU_TOKENS_PER_SECOND = 60.0
 """NLLB-600M, CTranslate2 int8, beam 4, vocabulary pruned, a core (121 tokens a second on two)."""
 
 A100_SENTENCES_PER_SECOND = 360.0
-"""NLLB-600M, fp16: 72 a second stated for a T4, times 5 for the A100's memory bandwidth. An inference, not a reading."""
+"""NLLB-600M, fp16: 72 a second stated for a T4, times 5 for the A100's memory bandwidth. Inferred, not measured."""
 
 JPEGS_PER_SECOND = 71.0
 """Full-size JPEGs decoded at a quarter, resized and letterboxed, a second a core."""

@@ -21,6 +21,9 @@ ELSEWHERE = ("--executor", "-e", "--profile", "--workflow-profile")
 
 CORES = ("--cores", "-c", "--jobs", "-j")
 
+WITHOUT_JOBS = ("-n", "--dry-run", "--dryrun", "--report", "--dag", "--rulegraph", "--filegraph", "--summary", "--lint")
+"""Arguments with which Snakemake starts no job."""
+
 
 def run(arguments: Sequence[str], directory: Path) -> NoReturn:
     """Become ``snakemake`` in `directory`, with further arguments; the exit status is its own.
@@ -37,7 +40,7 @@ def run(arguments: Sequence[str], directory: Path) -> NoReturn:
         raise UserError(f"{snakefile}: no such file; `mmclip run` needs mmclip's checkout, not only the package")
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--directory", str(directory)]
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-    if not {"--dry-run", "--dryrun", "-n"} & set(arguments) and claim(directory):
+    if not {*WITHOUT_JOBS} & {*arguments} and claim(directory):
         unlock = [*command, "--cores", "1", "--unlock", "--quiet", "all", *configuration(arguments)]
         subprocess.run(unlock, env=environment, check=True)
     sys.stdout.flush()

@@ -31,12 +31,14 @@ def doctor() -> None:
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="a model of the Hugging Face hub")], accept_licence: bool = False
+    name: Annotated[str, typer.Argument(help="a model of the Hugging Face hub")],
+    accept_licence: Annotated[bool, typer.Option("--accept-licence", help="its licence allows my use")] = False,
+    revision: Annotated[str | None, typer.Option(help="branch, tag, commit or refs/pr/N")] = None,
 ) -> None:
     """Get pretrained weights into the local cache; the one command that uses a network."""
     from mmclip.fetch import fetch as get
 
-    typer.echo(get(name, accept_licence))
+    typer.echo(get(name, accept_licence, revision))
 
 
 @app.command()

@@ -1,12 +1,17 @@
-"""Atomic files: whoever reads sees the old file or the new one, whatever is killed and when."""
+"""Atomic files: whoever reads sees the old file or the new one, whatever is killed and when.
+
+A folder is replaced by two renames: killed between them, there is neither, and never a mixture.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import json
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +19,7 @@ from typing import Any
 
 import polars as pl
 
-from mmclip.errors import UserError
+from mmclip.errors import UserError, is_disk_full
 from mmclip.tables.schema import Table, check
 
 
@@ -22,22 +27,30 @@ from mmclip.tables.schema import Table, check
 def atomic(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success flush it to disk and rename it over `path`.
 
-    The temporary name holds the process id, and the rename happens under a lock on the output, so that an orphaned
-    job and its rerun never mix. A directory made at the temporary path replaces the old directory.
+    The temporary name holds the host and the process id, and all happens under a lock on the output, so that an
+    orphaned job and its rerun never mix; what a killed process of this host left there is removed. A directory made
+    at the temporary path replaces the old directory.
 
     Raises:
         UserError: the disk is full, or the folder cannot be written.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path):
+            for stale in _leftovers(path):
+                _remove(stale)
             yield temporary
             _sync(temporary)
             _replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot write it ({error.strerror}); free space or choose another folder") from error
+    except UserError:
+        raise
+    except Exception as error:
+        if not isinstance(error, OSError) and not is_disk_full(error):
+            raise
+        reason = "No space left on device" if is_disk_full(error) else getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: cannot write it ({reason}); free space or choose another folder") from error
     finally:
         _remove(temporary)
 
@@ -49,14 +62,24 @@ def locked(path: Path) -> Iterator[None]:
     while True:
         handle = lock.open("w")
         fcntl.flock(handle, fcntl.LOCK_EX)
-        if lock.exists() and lock.stat().st_ino == os.fstat(handle.fileno()).st_ino:
-            break
+        with contextlib.suppress(FileNotFoundError):
+            if lock.stat().st_ino == os.fstat(handle.fileno()).st_ino:
+                break
         handle.close()  # whoever held it has removed it: another waiter may hold a new file of that name
     try:
         yield
     finally:
         lock.unlink(missing_ok=True)
         handle.close()
+
+
+def _leftovers(path: Path) -> Iterator[Path]:
+    """Temporary files of processes of this host that are dead; whoever asks holds the output's lock."""
+    prefix = f".{path.name}.{socket.gethostname()}."
+    for file in path.parent.glob(f"{glob.escape(prefix)}*.tmp"):
+        process = file.name.removeprefix(prefix).partition(".")[0]
+        if process.isdecimal() and not Path(f"/proc/{process}").exists():
+            yield file
 
 
 def _sync(path: Path) -> None:
@@ -73,9 +96,14 @@ def _sync_one(file: Path) -> None:
 
 
 def _replace(temporary: Path, path: Path) -> None:
-    if temporary.is_dir():
-        _remove(path)
-    temporary.replace(path)
+    if temporary.is_dir() and path.exists():
+        # A folder cannot be renamed over another that holds files: the old one is put aside, and removed at leisure.
+        old = temporary.with_suffix(".old.tmp")
+        path.rename(old)
+        temporary.rename(path)
+        _remove(old)
+    else:
+        temporary.replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -197,6 +197,18 @@ def test_ranks_share_out_the_same_batch(ranks: int, decoupled: bool) -> None:
     ]
 
 
+@pytest.mark.parametrize("decoupled", [True, False])
+def test_several_texts_for_each_image(decoupled: bool) -> None:
+    data = DataSettings(texts_per_image=3)
+    batch = make(decoupled=decoupled, data=data)(2)
+    assert len(batch.image_ids) == 8 and len(batch.text_ids) == len(batch.text_targets) == len(batch.input_ids) == 24
+    if not decoupled:
+        assert torch.equal(batch.text_study, batch.image_study.repeat_interleave(3))
+    parts = [make(decoupled=decoupled, data=data, rank=rank, ranks=2)(2) for rank in range(2)]
+    assert [name for part in parts for name in part.text_ids] == batch.text_ids
+    assert torch.equal(torch.cat([part.text_targets for part in parts]), batch.text_targets)
+
+
 def test_shuffled_pairs_are_wrong_pairs_with_all_images() -> None:
     true = dict(zip(make().images.ids, make().images.study.tolist(), strict=True))
     shuffled = make(data=DataSettings(shuffle_pairs=True), decoupled=False)

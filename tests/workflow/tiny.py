@@ -1,0 +1,64 @@
+"""The tiny run of tests/config/tiny.yaml: starting it, and comparing what it leaves."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+CONFIG = "tests/config/tiny.yaml"
+RESULTS = Path("results/tiny")
+
+STAGES = {
+    "build", "ingest", "pack", "translate", "filter", "measure_filter", "validate", "label", "predict_labels",
+    "disambiguate", "pretrain_text", "pretrain", "benchmark", "evaluate", "report", "search",
+}  # fmt: skip
+"""Every rule but `all`; the tiny run uses them all."""
+
+UNSTEADY = ("logs/", "translate/store/", "report/", "build/", "checkpoints/")
+"""Below the results: what holds times, paths, or the order in which jobs came; and Snakemake's timings (.tsv)."""
+
+
+def environment() -> dict[str, str]:
+    """The environment of a run: no network, the CPU's extension only, nothing of a surrounding workflow."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MMCLIP_CONTROLLER", "PYTEST"))}
+    return {**kept, "HF_HUB_OFFLINE": "1", "MMCLIP_CUDA": "0", "OMP_NUM_THREADS": "1"}
+
+
+def command(directory: Path, *arguments: str, checkout: Path = CHECKOUT) -> list[str]:
+    """``mmclip run`` of the tiny config in a directory."""
+    config = ["--configfile", str(checkout / CONFIG)]
+    return [sys.executable, "-m", "mmclip", "run", "--directory", str(directory), *config, *arguments]
+
+
+def run(directory: Path, *arguments: str, checkout: Path = CHECKOUT) -> subprocess.CompletedProcess[str]:
+    """Run it to its end; the process's output is one text."""
+    return subprocess.run(
+        command(directory, *arguments, checkout=checkout),
+        cwd=checkout,
+        env=environment(),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+
+
+def steady_files(directory: Path) -> dict[str, str]:
+    """Path below the results -> sha256, of every file that must be the same in any run."""
+    root = directory / RESULTS
+    files = {file.relative_to(root).as_posix(): file for file in sorted(root.rglob("*")) if file.is_file()}
+    return {
+        name: hashlib.sha256(file.read_bytes()).hexdigest()
+        for name, file in files.items()
+        if not name.startswith(UNSTEADY) and not name.endswith(".tsv")
+    }
+
+
+def leftovers(directory: Path) -> list[str]:
+    """Temporary files and locks below the results."""
+    files = (directory / RESULTS).rglob(".*")
+    return sorted(str(file) for file in files if file.name.endswith((".tmp", ".lock")))

@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml envs/constraints.txt
 	touch $@
 
 demo: $(STAMP)
-	@MMCLIP_CUDA=0 $(BIN)/mmclip run --configfile config/config.yaml --rerun-triggers mtime params input
+	@MMCLIP_CUDA=0 $(BIN)/mmclip run --configfile config/config.yaml
 	@$(BIN)/mmclip summary results/demo
 
 demo-full: $(STAMP)

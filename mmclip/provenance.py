@@ -109,9 +109,12 @@ def module_file(name: str) -> Path | None:
 
 
 def imports(file: Path, name: str) -> Iterator[str]:
-    """Names that a module imports, made absolute; ``from a import b`` yields both ``a`` and ``a.b``."""
+    """Names that a module imports, made absolute; ``from a import b`` yields both ``a`` and ``a.b``.
+
+    What stands under ``if TYPE_CHECKING:`` is never executed and does not count.
+    """
     package = name.split(".") if file.name == "__init__.py" else name.split(".")[:-1]
-    for node in ast.walk(_tree(file)):
+    for node in _executed(_tree(file)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -119,6 +122,17 @@ def imports(file: Path, name: str) -> Iterator[str]:
             module = ".".join([*base, node.module] if node.module else base)
             yield module
             yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def _executed(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a syntax tree, without what only type checkers see."""
+    yield node
+    skipped: list[ast.stmt] = []
+    if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+        skipped = node.body
+    for child in ast.iter_child_nodes(node):
+        if child not in skipped:
+            yield from _executed(child)
 
 
 @functools.cache

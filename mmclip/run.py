@@ -103,7 +103,10 @@ def configuration(arguments: Sequence[str]) -> list[str]:
     taking = False
     for word in arguments:
         if word.startswith("-"):
-            taking = word.partition("=")[0] in ("--configfile", "--configfiles", "--config", "-C")
-        if taking:
+            option, equals, _ = word.partition("=")
+            chosen = option in ("--configfile", "--configfiles", "--config", "-C")
+            taking = chosen and not equals
+            out += [word] * chosen
+        elif taking:
             out.append(word)
     return out

@@ -8,7 +8,8 @@ The rules, each for a habit of reports:
 
 * ``.``, ``!``, ``?`` and their Arabic, Devanagari and Chinese/Japanese forms end a sentence, with closing quotes or
   brackets after them. A full stop does not where it belongs to a decimal, a title (``Dr.``), an abbreviation, an
-  initial, a list marker or a de-identified span (``[**...**]``). ``? pneumonia`` asks, it does not end.
+  initial, a list marker or a de-identified span (``[**...**]``). ``? pneumonia`` asks, it does not end; nor
+  does ``0 ? 1 mg``, where a dash was lost.
 * An empty line, a line that starts with a list marker, and a section header end a sentence without a stop. So does the
   next number of a running list (``1. Edema 2. Effusion``).
 * A line end inside a paragraph ends a sentence only if the next line starts with a capital and its first word would
@@ -163,7 +164,7 @@ def _abbreviates(text: str, match: re.Match[str]) -> bool:
     marks = match["marks"] or "."
     after = text[match.end() : match.end() + 40].lstrip()[:1]
     if marks != ".":
-        return after.islower()
+        return after.islower() or (marks == "?" and after.isdigit() and text[match.start() - 1 : match.start()] == " ")
     token = text[max(0, match.start() - 14) : match.start()].split()
     before = token[-1].lstrip("([\"'") if token and not text[match.start() - 1].isspace() else ""
     word = before.lower()

@@ -39,6 +39,8 @@ KNOWN = {
     "No. before a number": ("Image No. 3 is blurred. No. No mass.", ["Image No. 3 is blurred.", "No.", "No mass."]),
     "no space after the stop": ("Opacity in the apex.There is edema.", ["Opacity in the apex.", "There is edema."]),
     "question first": ("Cough, ? pneumonia. Clear.", ["Cough, ? pneumonia.", "Clear."]),
+    "question for a dash": ("CRP 14 (normal 0 ? 1 mg). Clear.", ["CRP 14 (normal 0 ? 1 mg).", "Clear."]),
+    "question before a number": ("Pneumonia? 2 nodules.", ["Pneumonia?", "2 nodules."]),
     "question last": ("Pneumonia? No opacity.", ["Pneumonia?", "No opacity."]),
     "ellipsis": ("Small... or absent. Clear.", ["Small... or absent.", "Clear."]),
     "quotes and brackets": ('Called "clear." (See above.) Edema.', ['Called "clear."', "(See above.)", "Edema."]),

@@ -54,6 +54,7 @@ class Config(Settings):
     report: ReportSettings = ReportSettings()
     search: SearchSettings | None = Field(None, description="none: no search page")
     threads: Threads = Threads()
+    gpus: int = Field(1, ge=0, le=1, description="GPUs that a training or evaluation job asks for; 0: it runs on CPUs")
 
     @field_validator("languages")
     @classmethod

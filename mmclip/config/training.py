@@ -91,7 +91,7 @@ class Optimisation(Settings):
 
     steps: int | None = Field(None, ge=1, description="optimiser steps; give steps or epochs")
     epochs: float | None = Field(None, gt=0, description="passes over the images (over the texts for task text)")
-    batch_size: int = Field(100, ge=1, description="images of one step over all ranks; texts as data.texts_per_image says")
+    batch_size: int = Field(100, ge=1, description="images of a step over all ranks; times data.texts_per_image, texts")
     learning_rate: float = Field(5e-5, gt=0)
     weight_decay: float = Field(1e-4, ge=0, description="not applied to biases, norms and the logit scale")
     betas: tuple[float, float] = (0.9, 0.98)

@@ -166,11 +166,13 @@ def _image_rows(study: _Study, splits: dict[str, str]) -> Iterable[dict[str, obj
 
 
 def _label_rows(study: _Study, settings: TableSource) -> Iterable[dict[str, object]]:
-    """A row for the study by its first row, or one for each image."""
+    """A row for the study by its first row, or one for each image; none where every label is empty."""
     if not settings.columns.labels:
         return
     labelled = [(study.first.study_id, study.first)]
     if settings.label_kind == "image":
         labelled = [(image_id, row) for image_id, row, _ in study.images]
     for identity, row in labelled:
+        if all(state is None for state in row.labels.values()):
+            continue
         yield {"id": identity, "kind": settings.label_kind, "label_source": settings.label_source, **row.labels}

@@ -29,11 +29,11 @@ def disambiguate(
     predictions: Sequence[Path],
     output: Path,
 ) -> dict[str, Any]:
-    """Write the TARGETS table: a vector for each image, each labelled study and each sentence.
+    """Write the TARGETS table: a vector for each labelled image, each labelled study and each sentence.
 
     An image has the labels of the first of `settings.label_sources` that it or its study has, its own before its
-    study's; zeros where it has none. Its uncertain entries take its own prediction; a study's take the mean over its
-    images, and a sentence takes its study's.
+    study's; one without any has no vector, since zeros would say that it is like no text at all. Its uncertain entries
+    take its own prediction; a study's take the mean over its images, and a sentence takes its study's.
 
     Args:
         ingest: folders of data sets: their images.parquet, and labels.parquet where they have labels.
@@ -80,12 +80,13 @@ def _chosen(labels: pl.DataFrame, settings: DisambiguateSettings) -> pl.DataFram
 
 
 def _image_labels(images: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
-    """The labels of every image: its own or its study's, whichever source comes first."""
+    """The labels of every image that has any: its own or its study's, whichever source comes first."""
     own, study = (chosen.filter(pl.col("kind") == kind).select("id", "rank", *COLUMNS) for kind in ("image", "study"))
     ids = images.select(pl.col("image_id").alias("id"), "study_id")
     both = ids.join(own, on="id", how="left", maintain_order="left").join(
         study.rename({"id": "study_id"}), on="study_id", how="left", maintain_order="left", suffix=":study"
     )
+    both = both.filter(pl.any_horizontal(pl.col("rank", "rank:study").is_not_null()))
     first = pl.col("rank").is_not_null() & (pl.col("rank") <= pl.col("rank:study").fill_null(len(chosen)))
     merged = (pl.when(first).then(pl.col(name)).otherwise(pl.col(f"{name}:study")).alias(name) for name in COLUMNS)
     return both.select("id", *merged, "study_id")

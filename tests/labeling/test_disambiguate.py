@@ -207,7 +207,6 @@ def test_targets_with_predictions(data: Path) -> None:
         ("image", "i2"): {"Consolidation": 0.6, "Cardiomegaly": 1},
         ("image", "i3"): {NO_FINDING: 1},
         ("image", "i4"): {"Edema": 1},
-        ("image", "i5"): {},
         ("study", "s1"): {"Consolidation": 0.4, "Cardiomegaly": 1},
         ("study", "s2"): {NO_FINDING: 1},
         ("sentence", "s1/0"): {"Consolidation": 0.4},

@@ -127,14 +127,14 @@ def test_every_rule_left_a_log_and_a_timing(tiny_run: Path) -> None:
         assert {name.removesuffix(f".{ending}") for name in found} == STAGES
 
 
-def test_a_second_run_does_nothing(tiny_run: Path) -> None:
-    done = run(tiny_run, "--dry-run")
+def test_a_second_run_does_nothing(tiny_run: Path, frozen: Path) -> None:
+    done = run(tiny_run, "--dry-run", checkout=frozen)
     assert done.returncode == 0
     assert "Nothing to be done" in done.stdout
 
 
-def test_snakemake_report(tiny_run: Path, tmp_path: Path) -> None:
-    done = run(tiny_run, "--report", str(tmp_path / "report.html"))
+def test_snakemake_report(tiny_run: Path, frozen: Path, tmp_path: Path) -> None:
+    done = run(tiny_run, "--report", str(tmp_path / "report.html"), checkout=frozen)
     assert done.returncode == 0, done.stdout[-2000:]
     assert (tmp_path / "report.html").stat().st_size > 100_000
 
@@ -146,7 +146,7 @@ def test_summary(tiny_run: Path) -> None:
     assert "three_m_clip" in done.stdout and "simulated" in done.stdout
 
 
-# --- the workflow's own files ------------------------------------------------------------------------------------------
+# --- the workflow's own files -----------------------------------------------------------------------------------------
 
 
 def test_lint() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,9 +24,27 @@ UNSTEADY = ("logs/", "translate/store/", "report/", "build/", "checkpoints/")
 
 
 def environment() -> dict[str, str]:
-    """The environment of a run: no network, the CPU's extension only, nothing of a surrounding workflow."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MMCLIP_CONTROLLER", "PYTEST"))}
-    return {**kept, "HF_HUB_OFFLINE": "1", "MMCLIP_CUDA": "0", "OMP_NUM_THREADS": "1"}
+    """The environment of a run: no network, the extension of the checkout, nothing of a surrounding workflow."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("MMCLIP_CONTROLLER", "PYTHONPATH")}
+    extension = kept.get("MMCLIP_EXTENSION_DIR", str(CHECKOUT / ".build"))
+    return {
+        **kept,
+        "HF_HUB_OFFLINE": "1",
+        "MMCLIP_CUDA": "0",
+        "MMCLIP_EXTENSION_DIR": extension,
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def copy_checkout(folder: Path) -> None:
+    """Copy the checkout as git would carry it, files that are new included; `folder` is replaced."""
+    shutil.rmtree(folder, ignore_errors=True)
+    names = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    listed = subprocess.run(names, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (CHECKOUT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(CHECKOUT / name, folder / name)
 
 
 def command(directory: Path, *arguments: str, checkout: Path = CHECKOUT) -> list[str]:

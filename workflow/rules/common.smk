@@ -41,9 +41,10 @@ def experiment(path):
         settings = yaml.safe_load(file)
     validate(settings, Path(workflow.basedir, "workflow/schemas/experiment.schema.json"))
     settings["seed"] += config["seed"]
-    data = settings["data"]
-    wanted = [code for code in data["languages"] or LANGUAGES if code not in data["exclude_languages"]]
-    data["languages"] = [code for code in LANGUAGES if code in wanted]
+    if settings["task"] != "classify":  # which reads no texts
+        data = settings["data"]
+        wanted = [code for code in data["languages"] or LANGUAGES if code not in data["exclude_languages"]]
+        data["languages"] = [code for code in LANGUAGES if code in wanted]
     return settings
 
 

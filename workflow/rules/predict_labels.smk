@@ -16,7 +16,7 @@ rule predict_labels:
     resources:
         mem_mb=8000,
         runtime=1440,
-        gpu=1,
+        gpu=config["gpus"],
     params:
         settings=experiment_settings,
         checkpoints=lambda wildcards: f"{RESULTS}/checkpoints/{wildcards.experiment}",

@@ -19,7 +19,7 @@ rule pretrain:
     resources:
         mem_mb=16000,
         runtime=2880,
-        gpu=1,
+        gpu=config["gpus"],
     params:
         settings=experiment_settings,
         text=lambda wildcards, input: f"--text-model {input.text}/model" if input.text else "",

@@ -15,7 +15,7 @@ rule pretrain_text:
     resources:
         mem_mb=8000,
         runtime=1440,
-        gpu=1,
+        gpu=config["gpus"],
     params:
         settings=experiment_settings,
         checkpoints=lambda wildcards: f"{RESULTS}/checkpoints/{wildcards.experiment}",

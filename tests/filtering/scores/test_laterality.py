@@ -61,6 +61,8 @@ def test_sides_in_every_language(language: str) -> None:
         ("The bones are intact.", "Kemikler sağlam.", "tur_Latn", 1.0),
         ("This is not pneumonia.", "Đây không phải là viêm phổi.", "vie_Latn", 1.0),
         ("About 3 cm.", "约3厘米左右。", "zho_Hans", 0.5),
+        ("RT-PCR was positive.", "La RT-PCR fue positiva.", "spa_Latn", 1.0),
+        ("Rt-sided effusion after RT-PCR.", "Derrame derecho tras la RT-PCR.", "spa_Latn", 1.0),
         ("Nodular pattern.", "결절 양상.", "kor_Hang", 1.0),
     ],
 )

@@ -47,7 +47,8 @@ STAGES: dict[str, Stage] = {
     "pretrain_text": Stage(("mmclip.training.text_stage",)),
     "pretrain": Stage(("mmclip.training.stage",)),
     "predict_labels": Stage(("mmclip.training.classify_stage",)),
-    "evaluate": Stage(("mmclip.evaluation.stage",), PHRASE_BOOK),
+    "benchmark": Stage(("mmclip.evaluation.benchmark",), PHRASE_BOOK),
+    "evaluate": Stage(("mmclip.evaluation.stage",)),
     "report": Stage(("mmclip.report.stage",), ("mmclip/report/templates/*", *PHRASE_BOOK)),
     "search": Stage(("mmclip.search.stage",), ("mmclip/search/templates/*",)),
     "build": Stage(("mmclip.ops.stage",), ("csrc/**/*",)),
@@ -65,7 +66,7 @@ def digest(stage: str, modules: tuple[str, ...] = ()) -> str:
     entry = STAGES[stage]
     total = hashlib.sha256()
     for file in closure((*entry.modules, *modules)):
-        total.update(f"{file.relative_to(ROOT)}\0{_meaning(file)}\n".encode())
+        total.update(f"{file.relative_to(ROOT)}\0{_parsed(file)[0]}\n".encode())
     for file in data_files(entry.data):
         total.update(f"{file.relative_to(ROOT)}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
     return total.hexdigest()[:16]
@@ -114,43 +115,34 @@ def imports(file: Path, name: str) -> Iterator[str]:
     What stands under ``if TYPE_CHECKING:`` is never executed and does not count.
     """
     package = name.split(".") if file.name == "__init__.py" else name.split(".")[:-1]
-    for node in _executed(_tree(file)):
+    for node in _parsed(file)[1]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+        else:
             base = package[: len(package) - node.level + 1] if node.level else []
             module = ".".join([*base, node.module] if node.module else base)
             yield module
             yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
-def _executed(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of a syntax tree, without what only type checkers see."""
-    yield node
-    skipped: list[ast.stmt] = []
-    if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-        skipped = node.body
-    for child in ast.iter_child_nodes(node):
-        if child not in skipped:
-            yield from _executed(child)
-
-
 @functools.cache
-def _tree(file: Path) -> ast.Module:
-    return ast.parse(file.read_text(encoding="utf-8"), str(file))
-
-
-@functools.cache
-def _meaning(file: Path) -> str:
-    """Hash of a module's syntax tree without docstrings."""
+def _parsed(file: Path) -> tuple[str, list[ast.Import | ast.ImportFrom]]:
+    """Hash of a module's syntax tree without docstrings, and its import statements."""
     tree = ast.parse(file.read_text(encoding="utf-8"), str(file))
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        for statement in body if isinstance(body, list) else []:
-            match statement:
-                case ast.Expr(value=ast.Constant(value=str())):
-                    statement.value = ast.Constant("")
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    found: list[ast.Import | ast.ImportFrom] = []
+    todo: list[ast.AST] = [tree]
+    while todo:
+        node = todo.pop()
+        match node:
+            case ast.Import() | ast.ImportFrom():
+                found.append(node)
+            case ast.Expr(value=ast.Constant(value=str())):
+                node.value = ast.Constant("")
+            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+                todo.extend(node.orelse)
+            case ast.stmt() | ast.Module() | ast.ExceptHandler() | ast.match_case():
+                todo.extend(ast.iter_child_nodes(node))
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), found
 
 
 def process_start(pid: int) -> str:

@@ -66,7 +66,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def forget() -> None:
     """Clear what the module keeps of files that it has read."""
-    for function in (provenance.digest, provenance._tree, provenance._meaning):
+    for function in (provenance.digest, provenance._parsed):
         function.cache_clear()
 
 

@@ -27,7 +27,7 @@ def benchmark(
     """Write a benchmark: who is tested, in which class, and what the text tower is asked."""
     from mmclip.config.base import load
     from mmclip.config.evaluation import EvaluateSettings
-    from mmclip.evaluation.stage import make_benchmark
+    from mmclip.evaluation.benchmark import make_benchmark
     from mmclip.languages import LANGUAGES
 
     codes = tuple(languages.split()) or tuple(LANGUAGES)

@@ -7,13 +7,13 @@ from pathlib import Path
 import polars as pl
 
 from mmclip.config.base import read_yaml
-from mmclip.config.evaluation import LabelledBenchmark, PhantomBenchmark
+from mmclip.config.evaluation import EvaluateSettings, LabelledBenchmark, PhantomBenchmark
 from mmclip.errors import UserError
 from mmclip.languages import language
 from mmclip.observations import ABSENT, NO_FINDING, PRESENT, SUPPORT_DEVICES, State, column
 from mmclip.phantom import phrasebook, reports
 from mmclip.phantom.truth import FINDINGS, Finding, Truth
-from mmclip.tables.benchmark import Benchmark, Sample
+from mmclip.tables.benchmark import Benchmark, Sample, write_benchmark
 from mmclip.tables.files import read_table, read_tables
 from mmclip.tables.filtering import CORPUS
 from mmclip.tables.ingest import IMAGES
@@ -21,6 +21,34 @@ from mmclip.tables.labeling import LABELS
 from mmclip.tables.phantom import TRUTH
 
 Prompts = dict[str, dict[str, tuple[str, ...]]]
+
+
+def make_benchmark(
+    settings: EvaluateSettings,
+    dataset: str,
+    folder: Path,
+    split: str,
+    languages: tuple[str, ...],
+    corpus: list[Path],
+    engine: str,
+    output: Path,
+) -> Benchmark:
+    """Write the benchmark of an ingested data set's split.
+
+    Raises:
+        UserError: the settings name no benchmark for the data set, or the split has no sample with a class.
+    """
+    chosen = settings.benchmarks.get(dataset)
+    if isinstance(chosen, PhantomBenchmark):
+        made = phantom_benchmark(chosen, dataset, folder, split, languages)
+    elif isinstance(chosen, LabelledBenchmark):
+        made = labelled_benchmark(chosen, dataset, folder, split, languages, corpus, engine)
+    else:
+        raise UserError(f"evaluate.benchmarks: no entry for data set {dataset!r}; it says what is scored there")
+    if not made.labelled:
+        raise UserError(f"{folder}: split {split!r} has no image with exactly one of {', '.join(made.classes)}")
+    write_benchmark(made, output)
+    return made
 
 
 def phantom_benchmark(

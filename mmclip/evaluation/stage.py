@@ -9,47 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from mmclip.config.evaluation import EvaluateSettings, LabelledBenchmark, PhantomBenchmark
+from mmclip.config.evaluation import EvaluateSettings
 from mmclip.data.packed import PackedImages
 from mmclip.errors import BudgetExceeded, UserError
-from mmclip.evaluation import benchmark
 from mmclip.evaluation.encoder import load_encoder
 from mmclip.evaluation.sentences_file import read_texts
 from mmclip.evaluation.tasks import BLOCK, TASKS, WITHOUT_IMAGES, Run
 from mmclip.metrics.bootstrap import Interval
-from mmclip.tables.benchmark import Benchmark, write_benchmark
+from mmclip.tables.benchmark import Benchmark
 from mmclip.tables.evaluation import PREDICTIONS, Metric, write_metrics
 from mmclip.tables.files import atomic, write_table
 
 _log = logging.getLogger("mmclip.evaluation")
-
-
-def make_benchmark(
-    settings: EvaluateSettings,
-    dataset: str,
-    folder: Path,
-    split: str,
-    languages: tuple[str, ...],
-    corpus: list[Path],
-    engine: str,
-    output: Path,
-) -> Benchmark:
-    """Write the benchmark of an ingested data set's split.
-
-    Raises:
-        UserError: the settings name no benchmark for the data set, or the split has no sample with a class.
-    """
-    chosen = settings.benchmarks.get(dataset)
-    if isinstance(chosen, PhantomBenchmark):
-        made = benchmark.phantom_benchmark(chosen, dataset, folder, split, languages)
-    elif isinstance(chosen, LabelledBenchmark):
-        made = benchmark.labelled_benchmark(chosen, dataset, folder, split, languages, corpus, engine)
-    else:
-        raise UserError(f"evaluate.benchmarks: no entry for data set {dataset!r}; it says what is scored there")
-    if not made.labelled:
-        raise UserError(f"{folder}: split {split!r} has no image with exactly one of {', '.join(made.classes)}")
-    write_benchmark(made, output)
-    return made
 
 
 def evaluate(

@@ -12,8 +12,7 @@ from pydantic import ValidationError
 from mmclip.config.base import parse
 from mmclip.config.evaluation import EvaluateSettings, LabelledBenchmark
 from mmclip.errors import UserError
-from mmclip.evaluation.benchmark import labelled_benchmark
-from mmclip.evaluation.stage import make_benchmark
+from mmclip.evaluation.benchmark import labelled_benchmark, make_benchmark
 from mmclip.observations import COLUMNS, column
 from mmclip.tables.benchmark import Benchmark
 from mmclip.tables.files import write_table

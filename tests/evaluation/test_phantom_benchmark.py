@@ -12,8 +12,7 @@ from small_phantom import LANGUAGES, Phantom
 
 from mmclip.config.evaluation import EvaluateSettings, PhantomBenchmark
 from mmclip.errors import UserError
-from mmclip.evaluation.benchmark import phantom_benchmark
-from mmclip.evaluation.stage import make_benchmark
+from mmclip.evaluation.benchmark import make_benchmark, phantom_benchmark
 from mmclip.observations import FIVE, NO_FINDING, column
 from mmclip.phantom import phrasebook
 from mmclip.tables.benchmark import Benchmark, Sample, read_benchmark

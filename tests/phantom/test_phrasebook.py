@@ -56,7 +56,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
 def test_a_finding_has_its_set_of_frames(finding: str) -> None:
     kinds = Counter((frame.role, frame.kind) for frame in phrasebook.frames(finding=finding))
     assert kinds == {
-        ("training", "present"): 3,
+        ("training", "present"): 4,
         ("training", "comparison"): 1,
         ("training", "absent"): 2,
         ("training", "uncertain"): 3,

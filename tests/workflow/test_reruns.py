@@ -118,7 +118,7 @@ TABLE: dict[str, tuple[Callable[[Path], None], set[str]]] = {
     "the C++ sources": (lambda root: append(root / "csrc/ops.cpp", "\n// x\n"), {"build", *TRAINED}),
     "a metric": (
         lambda root: append(root / "mmclip/metrics/retrieval.py", LOGIC),
-        {"benchmark", *TRAINED} - {"pretrain"},
+        TRAINED - {"pretrain", "search"},
     ),
     "the report's page": (lambda root: append(root / "mmclip/report/templates/style.css", "\n"), {"report"}),
     "the search page": (lambda root: append(root / "mmclip/search/templates/search.css", "\n"), {"search"}),

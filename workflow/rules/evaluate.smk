@@ -21,7 +21,7 @@ rule benchmark:
         corpus=lambda wildcards, input: f"--corpus {RESULTS}/filter/filtered/corpus" if input.corpus else "",
         shards=dataset_shards,
         engine=config["translate"]["engine"],
-        code=code("evaluate"),
+        code=code("benchmark"),
     shell:
         "python -m mmclip benchmark {wildcards.dataset} {input.ingest} --split {wildcards.split}"
         " --languages '{params.languages}' {params.corpus} --shards '{params.shards}' --engine {params.engine}"

@@ -41,6 +41,38 @@ def test_negation_in_every_language(language: str) -> None:
     assert negation("There is a pneumothorax.", denied, language) == 0
 
 
+NO_CHANGE = {
+    "spa_Latn": "Sin cambios.",
+    "fra_Latn": "Sans changement.",
+    "deu_Latn": "Ohne Veränderung.",
+    "ita_Latn": "Senza variazioni.",
+    "por_Latn": "Sem alterações.",
+    "nld_Latn": "Zonder verandering.",
+    "pol_Latn": "Bez zmian.",
+    "ces_Latn": "Bez změny.",
+    "ron_Latn": "Fără modificări.",
+    "rus_Cyrl": "Без изменений.",
+    "ukr_Cyrl": "Без змін.",
+    "tur_Latn": "Değişiklik yok.",
+    "arb_Arab": "دون تغيير.",
+    "pes_Arab": "بدون تغییر.",
+    "hin_Deva": "कोई परिवर्तन नहीं।",
+    "zho_Hans": "未见变化。",
+    "jpn_Jpan": "変化は認められない。",
+    "kor_Hang": "변화 없음.",
+    "vie_Latn": "Không thay đổi.",
+    "ind_Latn": "Tidak ada perubahan.",
+}
+
+
+@pytest.mark.parametrize("language", NO_CHANGE)
+def test_no_change_is_as_good_as_unchanged(language: str) -> None:
+    assert negation("No significant change.", NO_CHANGE[language], language) >= 0.5
+    assert negation("Unchanged.", NO_CHANGE[language], language) >= 0.5
+    stated = PNEUMOTHORAX[language][1]
+    assert negation("No pneumothorax, unchanged.", f"{stated} {NO_CHANGE[language]}", language) == 0
+
+
 @pytest.mark.parametrize(
     ("source", "translation", "language", "score"),
     [

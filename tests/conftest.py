@@ -30,11 +30,16 @@ NEEDS: dict[str, Callable[[], str | None]] = {
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a test whose needs are not met; in continuous integration a skip would hide a hole, so it fails there."""
+    """Ask for what the test's marker names."""
     for marker in item.iter_markers("needs"):
         for name in marker.args:
-            missing = NEEDS[name]()
-            if missing and os.environ.get("MMCLIP_CI"):
-                pytest.fail(f"{missing}, and nothing may be skipped under MMCLIP_CI", pytrace=False)
-            if missing:
-                pytest.skip(missing)
+            require(name)
+
+
+def require(name: str) -> None:
+    """Skip the test where a need is not met; in continuous integration a skip would hide a hole, so it fails there."""
+    missing = NEEDS[name]()
+    if missing and os.environ.get("MMCLIP_CI"):
+        pytest.fail(f"{missing}, and nothing may be skipped under MMCLIP_CI", pytrace=False)
+    if missing:
+        pytest.skip(missing)

@@ -8,7 +8,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
-from small_phantom import LANGUAGES, Phantom
 
 from mmclip.config.evaluation import EvaluateSettings, PhantomBenchmark
 from mmclip.config.imaging import PackSettings
@@ -21,6 +20,7 @@ from mmclip.ingest.stage import ingest
 from mmclip.models.dual_encoder import DualEncoder
 from mmclip.phantom import phrasebook
 from mmclip.training.tokenizer import train_tokenizer
+from tests.evaluation.small_phantom import LANGUAGES, Phantom
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -12,7 +12,6 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from small_phantom import Phantom
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, SiglipConfig, SiglipModel
 
 from mmclip.config.evaluation import EvaluateSettings
@@ -21,6 +20,7 @@ from mmclip.evaluation.encoder import Encoder, load_encoder, weights_digest
 from mmclip.evaluation.stage import embed, evaluate
 from mmclip.models.dual_encoder import DualEncoder
 from mmclip.models.export import export_open_clip
+from tests.evaluation.small_phantom import Phantom
 
 TEXTS = ["No pleural effusion.", "There is edema.", "Kein Pleuraerguss. " * 60]
 PIXELS = np.random.default_rng(0).integers(0, 256, (130, 32, 32), dtype=np.uint8)  # more than one batch

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from small_phantom import LANGUAGES, Phantom
 
 from mmclip.config.evaluation import EvaluateSettings
 from mmclip.data.packed import PackedImages
@@ -22,6 +21,7 @@ from mmclip.tables.benchmark import Benchmark
 from mmclip.tables.evaluation import PREDICTIONS, Metric
 from mmclip.tables.files import read_table, write_table
 from mmclip.tables.imaging import INDEX
+from tests.evaluation.small_phantom import LANGUAGES, Phantom
 
 TASKS = ("zero_shot", "retrieval", "linear_probe", "fine_tune", "text", "audit")
 

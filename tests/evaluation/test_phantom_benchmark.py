@@ -8,7 +8,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from small_phantom import LANGUAGES, Phantom
 
 from mmclip.config.evaluation import EvaluateSettings, PhantomBenchmark
 from mmclip.errors import UserError
@@ -19,6 +18,7 @@ from mmclip.tables.benchmark import Benchmark, Sample, read_benchmark
 from mmclip.tables.files import read_table
 from mmclip.tables.ingest import IMAGES
 from mmclip.tables.labeling import LABELS
+from tests.evaluation.small_phantom import LANGUAGES, Phantom
 
 
 def true_states(phantom: Phantom) -> dict[str, dict[str, int]]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from toy_encoder import ToyEncoder
 
 from mmclip.evaluation import audit, text
 from mmclip.evaluation.retrieval import class_precision, instance_recall
+from tests.evaluation.toy_encoder import ToyEncoder
 
 AXES = np.eye(4, dtype=np.float32)
 

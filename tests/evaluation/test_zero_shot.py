@@ -6,11 +6,11 @@ from itertools import product
 
 import numpy as np
 import pytest
-from toy_encoder import ToyEncoder
 
 from mmclip.evaluation import zero_shot
 from mmclip.metrics.bootstrap import bootstrap
 from mmclip.metrics.classification import accuracy, balanced_accuracy
+from tests.evaluation.toy_encoder import ToyEncoder
 
 CLASSES = ("a", "b", "c")
 TRUTH = np.array([0, 0, 0, 0, 1, 1, 2, 2, 2, 2])

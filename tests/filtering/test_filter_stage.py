@@ -11,8 +11,7 @@ from mmclip.filtering.stage import Variant, filter_shard
 from mmclip.tables.files import read_table
 from mmclip.tables.filtering import CORPUS, REJECTED
 from mmclip.tables.translation import SCORED
-
-from .builders import SPANISH, Row, faults, shard
+from tests.filtering.builders import SPANISH, Row, faults, shard
 
 
 def run(

@@ -17,8 +17,7 @@ from mmclip.filtering.validation import validate
 from mmclip.tables.files import read_table, write_table
 from mmclip.tables.filtering import SAMPLE
 from mmclip.tables.translation import SCORED
-
-from .builders import sentences
+from tests.filtering.builders import sentences
 
 
 def scored(path: Path, n: int, rejected: int, translation: str = "Sin derrame.", engine: str = "memory") -> Path:

@@ -259,7 +259,7 @@ def test_workers_do_not_matter(folder: Folder) -> None:
 REAL = os.environ.get("MMCLIP_REAL_DATA")
 
 
-@pytest.mark.skipif(not REAL, reason="MMCLIP_REAL_DATA is not set")
+@pytest.mark.needs("real_data")
 def test_real_radiographs_with_notes(tmp_path: Path) -> None:
     columns = {"id": "id", "image": "image", "text": "text", "patient": "patient", "view": "view", "split": "split"}
     source = parse_source({"kind": "table", "file": f"{REAL}/cxr_pairs/metadata.csv", "columns": columns})
@@ -274,7 +274,7 @@ def test_real_radiographs_with_notes(tmp_path: Path) -> None:
     assert counts["views"] == {"AP": 597, "LATERAL": 43, "PA": 190}
 
 
-@pytest.mark.skipif(not REAL, reason="MMCLIP_REAL_DATA is not set")
+@pytest.mark.needs("real_data")
 def test_real_reports_in_two_columns(tmp_path: Path) -> None:
     columns = {"id": "id", "findings": "findings", "impression": "impression"}
     file = f"{REAL}/iu_reports/iu_reports_gold.csv"

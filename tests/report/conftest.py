@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tree import write_tree
+
+from tests.report.tree import write_tree
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tree import restricted_card, write_benchmark_file, write_source, write_tree
-from tree_results import metric
 
 from mmclip.config.report import ReportSettings
 from mmclip.data.thumbnail import data_uri
@@ -18,6 +16,8 @@ from mmclip.report.disclosure import Disclosure, read_disclosure
 from mmclip.report.examples import EDGE
 from mmclip.report.stage import INTERNAL, STRIP_EDGE, report
 from mmclip.tables.evaluation import write_metrics
+from tests.report.tree import restricted_card, write_benchmark_file, write_source, write_tree
+from tests.report.tree_results import metric
 
 CANARY = "Zwergkanarienvogel 4711"
 

@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tree import EXPERIMENTS, LANGUAGES, write_benchmark_file
-from tree_results import metric
 
 from mmclip.config.report import HeadlineEntry, ReportSettings
 from mmclip.observations import FIVE
@@ -27,6 +25,8 @@ from mmclip.report.page import duration, nice_top, ticks
 from mmclip.tables.benchmark import read_benchmark
 from mmclip.tables.evaluation import PREDICTIONS
 from mmclip.tables.files import read_table
+from tests.report.tree import EXPERIMENTS, LANGUAGES, write_benchmark_file
+from tests.report.tree_results import metric
 
 
 def test_counts_add_up(public_run: Path) -> None:

@@ -7,8 +7,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from tree import write_benchmark_file, write_source, write_tree
-from tree_results import metric
 
 from mmclip.config.base import parse
 from mmclip.config.report import RealResult, ReportSettings
@@ -16,6 +14,8 @@ from mmclip.errors import UserError
 from mmclip.report.page import CONTENTS
 from mmclip.report.stage import report
 from mmclip.tables.evaluation import write_metrics
+from tests.report.tree import write_benchmark_file, write_source, write_tree
+from tests.report.tree_results import metric
 
 VOID = {"meta", "img", "br", "link", "input"}
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tree import write_tree
-
 from mmclip.report.summary import summarise
+from tests.report.tree import write_tree
 
 
 def test_it_names_the_report_and_the_scores(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from tree_results import write_evaluation, write_text_model, write_timing, write_training, write_tuned
 
 from mmclip.observations import COLUMNS, FIVE, column
 from mmclip.tables.benchmark import Benchmark, Sample, write_benchmark
@@ -20,6 +19,7 @@ from mmclip.tables.ingest import STUDIES
 from mmclip.tables.labeling import LABELS, SENTENCE_LABELS
 from mmclip.tables.phantom import STATEMENTS
 from mmclip.tables.translation import SCORED
+from tests.report.tree_results import write_evaluation, write_text_model, write_timing, write_training, write_tuned
 
 LANGUAGES = ("eng_Latn", "spa_Latn", "arb_Arab", "zho_Hans")
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import LANGUAGES, SmallData, experiment
 from torch import Tensor, nn
 
 from mmclip.config.base import parse
@@ -21,6 +20,7 @@ from mmclip.training.distributed import World
 from mmclip.training.optimiser import learning_rate, make_optimiser
 from mmclip.training.stage import _Sources, pretrain
 from mmclip.training.task import total_loss
+from tests.training.conftest import LANGUAGES, SmallData, experiment
 
 
 def stage(settings: ExperimentSettings, data: SmallData, root: Path, **changes: Any) -> dict[str, Any]:

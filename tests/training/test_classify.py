@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from conftest import SmallData, experiment
 
 from mmclip.config.models import ImageTower
 from mmclip.config.training import Classify
@@ -31,6 +30,7 @@ from mmclip.training.classify import (
 from mmclip.training.classify_stage import predict_labels
 from mmclip.training.distributed import World
 from mmclip.training.sources import read_images
+from tests.training.conftest import SmallData, experiment
 
 CARDIOMEGALY, EDEMA = OBSERVATIONS.index("Cardiomegaly"), OBSERVATIONS.index("Edema")
 

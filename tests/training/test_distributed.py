@@ -14,13 +14,13 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from conftest import SmallData, experiment
 from safetensors.torch import load_file
 
 from mmclip.training.classify_stage import predict_labels
 from mmclip.training.distributed import any_rank, global_mean, join_world
 from mmclip.training.stage import pretrain
 from mmclip.training.text_stage import pretrain_text
+from tests.training.conftest import SmallData, experiment
 
 NO_DROPOUT = {
     "kind": "scratch",
@@ -58,8 +58,8 @@ CHILD = """
 import sys
 sys.path[:0] = {path!r}
 from pathlib import Path
-import test_distributed
-from conftest import SmallData
+from tests.training import test_distributed
+from tests.training.conftest import SmallData
 from mmclip.training.distributed import join_world
 with join_world():
     test_distributed.check_sums()
@@ -86,7 +86,7 @@ def outputs(small: SmallData, tmp_path_factory: pytest.TempPathFactory) -> tuple
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    script = CHILD.format(path=[str(Path(__file__).parent)], tasks=TASKS, data=small, root=str(two))
+    script = CHILD.format(path=[str(Path(__file__).parents[2])], tasks=TASKS, data=small, root=str(two))
     script = script.replace("PosixPath", "Path")
     ranks = [
         subprocess.Popen(

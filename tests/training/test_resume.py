@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import SmallData, experiment
 
 from mmclip.config.training import ExperimentSettings
 from mmclip.errors import UserError
@@ -21,6 +20,7 @@ from mmclip.training.classify_stage import predict_labels
 from mmclip.training.loop import Interrupted
 from mmclip.training.stage import pretrain
 from mmclip.training.text_stage import pretrain_text
+from tests.training.conftest import SmallData, experiment
 
 DROPOUT = {
     "text": {
@@ -59,8 +59,8 @@ CHILD = """
 import os, signal, sys
 sys.path[:0] = {path!r}
 from pathlib import Path
-import test_resume
-from conftest import SmallData
+from tests.training import test_resume
+from tests.training.conftest import SmallData
 from mmclip.training import loop
 save = loop.Checkpoints.save
 def save_and_die(self, step, *rest):
@@ -80,7 +80,7 @@ test_resume.run({task!r}, {data!r}, Path({root!r}))
 
 def killed(task: str, data: SmallData, root: Path, die_at: int = 10) -> None:
     """Run `task` in a process of its own that is killed with SIGKILL three steps after its first checkpoint."""
-    script = CHILD.format(path=[str(Path(__file__).parent)], die_at=die_at, task=task, data=data, root=str(root))
+    script = CHILD.format(path=[str(Path(__file__).parents[2])], die_at=die_at, task=task, data=data, root=str(root))
     script = script.replace("PosixPath", "Path")
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert result.returncode == -signal.SIGKILL, result.stderr

@@ -10,7 +10,6 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from conftest import LANGUAGES, SENTENCES, SmallData, experiment
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
@@ -24,6 +23,7 @@ from mmclip.training.sources import read_studies
 from mmclip.training.text import LanguageModel, masked_language_model
 from mmclip.training.text_stage import pretrain_text
 from mmclip.training.tokenizer import SPECIAL, train_tokenizer
+from tests.training.conftest import LANGUAGES, SENTENCES, SmallData, experiment
 
 SCRIPTS = {
     "eng_Latn": "No pleural effusion or pneumothorax.",

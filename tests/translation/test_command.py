@@ -1,6 +1,5 @@
 """Programs behind lines: good ones, dying, hanging and unreliable ones, and Apertium itself."""
 
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -127,7 +126,7 @@ def test_digest_follows_the_program(tmp_path: Path) -> None:
     assert engine(command).digest("eng_Latn", "spa_Latn") != before
 
 
-@pytest.mark.skipif(shutil.which("apertium") is None, reason="Apertium is not installed")
+@pytest.mark.needs("apertium")
 @pytest.mark.parametrize("markers", [False, True])
 def test_apertium(markers: bool) -> None:
     pipelines = {"spa_Latn": ["apertium -u eng-spa"], "ita_Latn": ["apertium -u eng-spa", "apertium -u spa-ita"]}

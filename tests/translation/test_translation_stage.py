@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -297,7 +296,7 @@ def test_settings_are_checked(values: dict[str, object], message: str) -> None:
         parse(Translation, values, "config.yaml")
 
 
-@pytest.mark.skipif(shutil.which("apertium") is None, reason="Apertium is not installed")
+@pytest.mark.needs("apertium")
 def test_apertium_fills_what_the_memory_does_not_know(tmp_path: Path) -> None:
     settings = parse(
         Translation,

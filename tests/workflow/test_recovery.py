@@ -21,7 +21,7 @@ from mmclip.provenance import controller as own_identity
 from mmclip.provenance import process_start
 from tests.workflow.tiny import RESULTS, command, environment, leftovers, run, steady_files
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.xdist_group("workflow")]
 
 PATIENCE = 600.0
 """Seconds until a stage must have begun; the machine may be busy."""

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 
-from mmclip.provenance import alive
+from mmclip.liveness import alive
 
 CONTROLLER = "MMCLIP_CONTROLLER"
 """Environment variable with the identity of the process that runs the workflow; the Snakefile sets it."""

@@ -1,4 +1,4 @@
-"""What code and data a stage consists of, as a digest; and who runs the workflow.
+"""What code and data a stage consists of, as a digest.
 
 A rule of the workflow carries the digest of its stage as a parameter, so that an edit reruns the stages it touches and
 no other. The digest covers the stage's entry module and everything of mmclip that it imports, directly or not, without
@@ -11,17 +11,12 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
-import os
-import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 """The folder that holds the package: a checkout, or site-packages."""
-
-CONTROLLER_RECORD = ".snakemake/mmclip-controller"
-"""File in the working directory that says who runs the workflow there."""
 
 
 @dataclass(frozen=True)
@@ -143,25 +138,3 @@ def _parsed(file: Path) -> tuple[str, list[ast.Import | ast.ImportFrom]]:
             case ast.stmt() | ast.Module() | ast.ExceptHandler() | ast.match_case():
                 todo.extend(ast.iter_child_nodes(node))
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), found
-
-
-def process_start(pid: int) -> str:
-    """When a process of this machine started (clock ticks since boot), or "" if there is none: tells a process from
-    a later one that got the same number."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return ""
-    after_name = stat.rpartition(")")[2].split()
-    return "" if after_name[0] == "Z" else after_name[19]  # field 22 of proc(5); a zombie runs no more
-
-
-def controller() -> str:
-    """This process as ``host:pid:start``, for jobs and later runs to ask whether it still lives."""
-    return f"{socket.gethostname()}:{os.getpid()}:{process_start(os.getpid())}"
-
-
-def alive(identity: str) -> bool:
-    """Whether the process of a :func:`controller` identity still runs; one of another host counts as alive."""
-    host, pid, start = identity.rsplit(":", 2)
-    return host != socket.gethostname() or process_start(int(pid)) == start

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from mmclip.errors import UserError
-from mmclip.provenance import CONTROLLER_RECORD, ROOT, alive, controller
+from mmclip.liveness import CONTROLLER_RECORD, alive, controller
+from mmclip.provenance import ROOT
 
 LOCKS = Path(".snakemake/locks")
 """Where Snakemake keeps its lock of the working directory."""

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from mmclip.lifeline import CONTROLLER
-from mmclip.provenance import process_start
+from mmclip.liveness import process_start
 
 JOB = """
 import sys, time

@@ -1,9 +1,7 @@
-"""Digests of code: what they cover, what they are blind to; and who is alive."""
+"""Digests of code: what they cover, and what they are blind to."""
 
 from __future__ import annotations
 
-import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -232,39 +230,11 @@ def test_an_objective_counts_only_where_it_is_named() -> None:
 
 
 def test_only_the_standard_library() -> None:
-    """The workflow imports it each time it is planned, with whatever Python runs Snakemake."""
+    """The workflow imports them each time it is planned, with whatever Python runs Snakemake."""
     code = (
-        "import sys; before = set(sys.modules); import mmclip.provenance; "
+        "import sys; before = set(sys.modules); import mmclip.provenance, mmclip.liveness; "
         "new = {name.partition('.')[0] for name in set(sys.modules) - before}; "
         "print(sorted(new - set(sys.stdlib_module_names) - {'mmclip'}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-# --- who is alive -----------------------------------------------------------------------------------------------------
-
-
-def test_this_process_is_alive() -> None:
-    assert provenance.alive(provenance.controller())
-    assert provenance.controller().startswith(f"{socket.gethostname()}:{os.getpid()}:")
-
-
-def test_an_ended_process_is_not() -> None:
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    identity = f"{socket.gethostname()}:{child.pid}:{provenance.process_start(child.pid)}"
-    assert provenance.alive(identity)
-    child.kill()
-    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it is a zombie now
-    assert not provenance.alive(identity)
-    child.wait()
-    assert not provenance.alive(identity)
-
-
-def test_a_later_process_with_the_same_number_is_another() -> None:
-    host, pid, start = provenance.controller().rsplit(":", 2)
-    assert not provenance.alive(f"{host}:{pid}:{int(start) - 1}")
-
-
-def test_another_host_counts_as_alive() -> None:
-    assert provenance.alive(f"no-such-host:{os.getpid()}:1")

@@ -10,15 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from mmclip import provenance
+from mmclip import liveness
 from mmclip.errors import UserError
+from mmclip.provenance import ROOT
 from mmclip.run import check_config, claim, configuration, machine
-
-ROOT = provenance.ROOT
 
 
 def record(directory: Path) -> Path:
-    return directory / provenance.CONTROLLER_RECORD
+    return directory / liveness.CONTROLLER_RECORD
 
 
 def write_record(directory: Path, identity: str, locks: int = 0) -> None:
@@ -39,19 +38,19 @@ def dead() -> str:
 
 def test_claim_of_a_new_directory(tmp_path: Path) -> None:
     assert not claim(tmp_path)
-    assert record(tmp_path).read_text() == provenance.controller()
+    assert record(tmp_path).read_text() == liveness.controller()
 
 
 def test_claim_after_a_run_that_ended(tmp_path: Path) -> None:
     write_record(tmp_path, dead())
     assert not claim(tmp_path)
-    assert record(tmp_path).read_text() == provenance.controller()
+    assert record(tmp_path).read_text() == liveness.controller()
 
 
 def test_claim_after_a_run_that_was_killed(tmp_path: Path) -> None:
     write_record(tmp_path, dead(), locks=2)
     assert claim(tmp_path)
-    assert record(tmp_path).read_text() == provenance.controller()
+    assert record(tmp_path).read_text() == liveness.controller()
 
 
 def test_a_lock_without_a_record_is_somebody_elses(tmp_path: Path) -> None:
@@ -61,7 +60,7 @@ def test_a_lock_without_a_record_is_somebody_elses(tmp_path: Path) -> None:
 
 def test_claim_of_a_directory_in_use(tmp_path: Path) -> None:
     other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    identity = f"{socket.gethostname()}:{other.pid}:{provenance.process_start(other.pid)}"
+    identity = f"{socket.gethostname()}:{other.pid}:{liveness.process_start(other.pid)}"
     write_record(tmp_path, identity, locks=1)
     with pytest.raises(UserError, match="still runs this workflow"):
         claim(tmp_path)

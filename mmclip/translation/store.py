@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 
 from mmclip.errors import UserError
-from mmclip.provenance import alive, controller
+from mmclip.liveness import alive, controller
 from mmclip.translation.engine import Translated
 
 LEASE = 1800.0

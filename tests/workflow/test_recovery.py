@@ -17,8 +17,8 @@ import pytest
 from mmclip.config.base import load
 from mmclip.config.training import ExperimentSettings
 from mmclip.lifeline import CONTROLLER
-from mmclip.provenance import controller as own_identity
-from mmclip.provenance import process_start
+from mmclip.liveness import controller as own_identity
+from mmclip.liveness import process_start
 from tests.workflow.tiny import RESULTS, command, environment, leftovers, run, steady_files
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.xdist_group("workflow")]

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 sys.path.insert(0, workflow.basedir)
-from mmclip import provenance
+from mmclip import liveness, provenance
 
 RESULTS = f"{config['results']}/{config['run']}"
 LANGUAGES = config["languages"]
@@ -25,14 +25,14 @@ pathvars:
 
 # The code that is hashed is the code that runs: locally, in a conda environment, on SLURM, in a container.
 shell.prefix(
-    f"set -euo pipefail; export PYTHONPATH='{workflow.basedir}' MMCLIP_CONTROLLER='{provenance.controller()}' "
+    f"set -euo pipefail; export PYTHONPATH='{workflow.basedir}' MMCLIP_CONTROLLER='{liveness.controller()}' "
     f"HF_HUB_OFFLINE='{os.environ.get('HF_HUB_OFFLINE', '1')}'; "
 )
 
 
 def write_controller():
     """Write down who runs the workflow here, for `mmclip run` to tell a killed run from one that goes on."""
-    Path(provenance.CONTROLLER_RECORD).write_text(provenance.controller())
+    Path(liveness.CONTROLLER_RECORD).write_text(liveness.controller())
 
 
 def experiment(path):

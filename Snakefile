@@ -36,6 +36,7 @@ include: "workflow/rules/search.smk"
 
 onstart:
     write_controller()
+    write_notice()
 
 
 rule all:

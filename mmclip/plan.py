@@ -1,7 +1,9 @@
 """``mmclip plan``: hours, storage and GPU-hours that a data set of a given size will take. All of it is predicted.
 
-Rates were measured on two cores of a Xeon (Sapphire Rapids) unless the line says otherwise; a line's `basis` names what
-its prediction rests on. They tell days from hours, not hours from minutes.
+A line's `basis` says what its prediction rests on: a rate that was measured, or an inference. Rates a core are reports,
+sentences or images a second of processor time. "Indiana" is 3,160 reports of Indiana University (findings and
+impression; 18,413 sentences, 7,214 distinct) on one core of an AMD EPYC that had other work too, so that they err
+downward. They tell days from hours, not hours from minutes.
 """
 
 from __future__ import annotations
@@ -9,23 +11,38 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SENTENCES_PER_REPORT = 6.0
-DISTINCT_SHARE = 0.36
-"""Share of sentences that are distinct, on 3,059 Indiana reports; it falls with size, so that this errs upward."""
+"""Measured on Indiana: 5.8."""
+
+DISTINCT_SHARE = 0.39
+"""Share of sentences that are distinct, measured on Indiana; it falls with size, so that this errs upward."""
 
 TOKENS_PER_SENTENCE = 13.0
 """Target tokens a sentence: about 75 a report of six sentences."""
 
 CPU_TOKENS_PER_SECOND = 60.0
-"""NLLB-600M, CTranslate2 int8, beam 4, vocabulary pruned, a core (121 tokens a second on two)."""
+"""NLLB-600M, CTranslate2 int8, beam 4, vocabulary pruned, a core: 121 tokens a second on two of a Xeon (Sapphire
+Rapids)."""
 
 A100_SENTENCES_PER_SECOND = 360.0
 """NLLB-600M, fp16: 72 a second stated for a T4, times 5 for the A100's memory bandwidth. Inferred, not measured."""
 
-JPEGS_PER_SECOND = 71.0
-"""Full-size JPEGs decoded at a quarter, resized and letterboxed, a second a core."""
+JPEGS_PER_SECOND = 90.0
+"""Full-size JPEGs (2544 x 3056, 0.75 MB) decoded, resized and letterboxed to 256, a second a core. Measured by
+``mmclip pack`` on four real radiographs that were enlarged to that size with noise."""
 
-LABEL_REPORTS_PER_SECOND = 3000.0
-FILTER_TEXTS_PER_SECOND = 300.0
+LABEL_REPORTS_PER_SECOND = 4200.0
+"""A core, measured by the label stage on Indiana."""
+
+FILTER_SENTENCES_PER_SECOND = 1700.0
+"""Distinct pairs of source and translation, a core. Measured: 1,200 to 3,000 by language on Indiana, with each sentence
+standing for its translation; 1,800 over the demo's 20 languages."""
+
+TRANSLATED_BYTES = 95.0
+STORED_BYTES = 115.0
+FILTERED_BYTES = 240.0
+LABEL_BYTES = 50.0
+"""Written for each text, each distinct sentence (in the store), each text and each report: measured on Indiana, with
+each sentence standing for its translation. Scripts of two or three bytes a letter take more."""
 
 A100_PAIRS_PER_SECOND = 400.0
 """Training pairs a second on one A100, Swin-T and XLM-R base at 224 px. An inference from public single-tower rates."""
@@ -56,19 +73,20 @@ def plan(reports: int, images: int, languages: int, pixels: int, epochs: int, co
     texts = reports * languages
     translate_cpu = sentences * TOKENS_PER_SENTENCE / CPU_TOKENS_PER_SECOND / 3600 / cores
     translate_gpu = sentences / A100_SENTENCES_PER_SECOND / 3600 / max(gpus, 1)
+    translated = (texts * TRANSLATED_BYTES + sentences * STORED_BYTES) / 1e9
+    filter_cpu = sentences / FILTER_SENTENCES_PER_SECOND / 3600 / cores
+    pretrain = epochs * images / A100_PAIRS_PER_SECOND / 3600 / max(gpus, 1)
     return [
         Line("pack", images / JPEGS_PER_SECOND / 3600 / cores, 0, images * pixels**2 / 1e9, "measured rate"),
-        Line("translate (CPU)", translate_cpu, 0, texts * 600 / 1e9, "measured rate, distinct sentences once"),
+        Line("translate (CPU)", translate_cpu, 0, translated, "measured rate, distinct sentences once"),
+        Line("translate (A100)", 0, translate_gpu, translated, "stated T4 rate times 5: instead of the CPU line"),
+        Line("filter", filter_cpu, 0, texts * FILTERED_BYTES / 1e9, "measured rate, distinct sentences once"),
         Line(
-            "translate (A100)", 0, translate_gpu, texts * 600 / 1e9, "stated T4 rate times 5: instead of the CPU line"
-        ),
-        Line("filter", texts / FILTER_TEXTS_PER_SECOND / 3600 / cores, 0, texts * 900 / 1e9, "design target"),
-        Line("label", reports / LABEL_REPORTS_PER_SECOND / 3600, 0, reports * 200 / 1e9, "design target, one core"),
-        Line(
-            "pretrain",
+            "label",
+            reports / LABEL_REPORTS_PER_SECOND / 3600,
             0,
-            epochs * images / A100_PAIRS_PER_SECOND / 3600 / max(gpus, 1),
-            5,
-            "inferred from public rates",
+            reports * LABEL_BYTES / 1e9,
+            "measured rate, one core",
         ),
+        Line("pretrain", 0, pretrain, 5, "inferred from public rates"),
     ]

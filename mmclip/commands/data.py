@@ -23,7 +23,7 @@ def ingest(
     workers: Annotated[int | None, typer.Option(help="processes or threads")] = None,
 ) -> None:
     """Read a data set into tables: simulated studies, or your own table of images and reports."""
-    from mmclip.config.base import read_yaml
+    from mmclip.config.documents import read_yaml
     from mmclip.config.ingest import parse_source
     from mmclip.errors import UserError
     from mmclip.ingest.stage import ingest as stage

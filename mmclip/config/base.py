@@ -1,13 +1,13 @@
-"""The base of every settings model, and reading one from YAML or JSON."""
+"""The base of every settings model, and checking a document against one."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from mmclip.config.documents import is_inline, read_settings
 from mmclip.errors import UserError
 
 
@@ -18,40 +18,6 @@ class Settings(BaseModel):
 
 
 S = TypeVar("S", bound=BaseModel)
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML's safe loader, but a repeated key is an error instead of silently winning."""
-
-
-def _mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} occurs twice", node.start_mark)
-    return {key: loader.construct_object(value, deep=True) for key, (_, value) in zip(keys, node.value, strict=True)}
-
-
-_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
-def read_yaml(source: str | Path) -> Any:
-    """Parse a YAML (or JSON) file, or the text itself where `source` starts with ``{``.
-
-    Raises:
-        UserError: the file is missing, or is not YAML; the line is named.
-    """
-    inline = isinstance(source, str) and source.lstrip().startswith("{")
-    name = "settings" if inline else str(source)
-    try:
-        text = str(source) if inline else Path(source).read_text(encoding="utf-8")
-        return yaml.load(text, Loader=_UniqueKeyLoader)
-    except FileNotFoundError as error:
-        raise UserError(f"{name}: no such file") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{name}: not UTF-8 text (byte {error.start}); save it as UTF-8") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from error
 
 
 def parse(model: type[S], values: Any, where: str = "settings") -> S:
@@ -85,6 +51,9 @@ def _fields(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str
 
 
 def load(model: type[S], source: str | Path) -> S:
-    """Settings from a YAML or JSON file, or from inline JSON."""
-    inline = isinstance(source, str) and source.lstrip().startswith("{")
-    return parse(model, read_yaml(source), "settings" if inline else str(source))
+    """Settings from a YAML or JSON file (see :mod:`mmclip.config.documents`), or from inline JSON.
+
+    Raises:
+        UserError: the file cannot be read, or its first problem.
+    """
+    return parse(model, read_settings(source), "settings" if is_inline(source) else str(source))

@@ -38,7 +38,12 @@ class LabelledBenchmark(Settings):
     normal: str = Field(
         NO_FINDING, description="name, among the prompts, of images where a single observation is absent"
     )
-    only: str = Field("", description="image ids must start with this: classes from one hospital, not two")
+    prompts_text: str = Field(
+        "native", pattern="^(native|mt:.+)$", description="native: written in each language; or translated, mt:<engine>"
+    )
+    only: str = Field(
+        "", description="images with other beginnings of their id have no class: classes from one hospital, not two"
+    )
     texts: bool = Field(True, description="also retrieve the studies' own reports and their translations")
 
     @field_validator("classes")

@@ -40,7 +40,7 @@ class RealResult(Settings):
 class ReportSettings(Settings):
     """report.html. An experiment that was not run is left out, and the page says so."""
 
-    title: str = "One model for chest radiographs and reports in 21 languages"
+    title: str | None = Field(None, description="none: one that says in how many languages the model was tested")
     dataset: str | None = Field(None, description="data set of the headline; none: the first that was evaluated")
     headline: tuple[HeadlineEntry, ...] = (
         HeadlineEntry(label="3M-CLIP", experiment="three_m_clip"),

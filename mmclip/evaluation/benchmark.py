@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from mmclip.config.base import read_yaml
+from mmclip.config.documents import read_yaml
 from mmclip.config.evaluation import EvaluateSettings, LabelledBenchmark, PhantomBenchmark
 from mmclip.errors import UserError
 from mmclip.languages import language
@@ -16,7 +16,7 @@ from mmclip.phantom.truth import FINDINGS, Finding, Truth
 from mmclip.tables.benchmark import Benchmark, Sample, write_benchmark
 from mmclip.tables.files import read_table, read_tables
 from mmclip.tables.filtering import CORPUS
-from mmclip.tables.ingest import IMAGES
+from mmclip.tables.ingest import IMAGES, STUDIES
 from mmclip.tables.labeling import LABELS
 from mmclip.tables.phantom import TRUTH
 
@@ -127,35 +127,39 @@ def labelled_benchmark(
     Args:
         folder: the data set as ingested.
         corpus: corpus shards to take translated reports from.
-        engine: what translated them, for `test_text`.
+        engine: what translated them, for `texts_from`.
 
     Raises:
         UserError: the data set has no labels of that source, or the file of prompts is not right.
     """
     images = read_table(folder / "images.parquet", IMAGES).filter(pl.col("split") == split)
-    images = images.filter(pl.col("image_id").str.starts_with(settings.only)) if settings.only else images
     labels = read_labels(folder / "labels.parquet", settings.label_source)
     classes = settings.classes if len(settings.classes) > 1 else (settings.normal, *settings.classes)
     samples = []
     for row in images.sort("image_id").iter_rows(named=True):
         states = labels.get(("image", row["image_id"])) or labels.get(("study", row["study_id"])) or {}
-        samples.append(Sample(**_identity(row), label=_class_of(states, settings)))
+        label = _class_of(states, settings) if row["image_id"].startswith(settings.only) else None
+        samples.append(Sample(**_identity(row), label=label))
     texts: dict[str, dict[str, str]] = {}
-    if settings.texts:
+    origins: dict[str, set[str]] = {}
+    if settings.texts and corpus:
+        written_in = dict(read_table(folder / "studies.parquet", STUDIES).select("study_id", "language").iter_rows())
         studies = {sample.study_id for sample in samples}
         rows = read_tables(list(corpus), CORPUS).filter(
             pl.col("study_id").is_in(studies), pl.col("language").is_in(languages)
         )
-        for row in rows.iter_rows(named=True):
-            texts.setdefault(row["language"], {})[row["study_id"]] = row["text"]
+        for study, code, text in rows.select("study_id", "language", "text").iter_rows():
+            texts.setdefault(code, {})[study] = text
+            origins.setdefault(code, set()).add("native" if written_in[study] == code else f"mt:{engine}")
     return Benchmark(
         dataset=name,
         split=split,
-        test_text=f"mt:{engine}",
+        test_text=settings.prompts_text,
         classes=classes,
         samples=tuple(samples),
         prompts=_read_prompts(settings.prompts, classes, languages),
         texts=texts,
+        texts_from={code: "+".join(sorted(found)) for code, found in origins.items()},
     )
 
 

@@ -27,9 +27,11 @@ class Encoder(Protocol):
 
     Attributes:
         digest: of the model's weights and configuration, 16 hexadecimal digits.
+        logit_scale: what cosines are multiplied with before a softmax over classes.
     """
 
     digest: str
+    logit_scale: float
 
     def images(self, pixels: NDArray[np.uint8]) -> Embeddings:
         """[n, H, W] grey images -> [n, D] embeddings of length 1."""
@@ -46,6 +48,7 @@ class DualEncoderModel:
 
         self.model = DualEncoder.from_pretrained(folder).to(_device())
         self.digest = weights_digest(folder)
+        self.logit_scale = float(self.model.logit_scale.detach())
 
     def images(self, pixels: NDArray[np.uint8]) -> Embeddings:
         """See :class:`Encoder`."""
@@ -75,6 +78,7 @@ class OpenClipModel:
         self.device = _device()
         self.model = model.to(self.device).eval()
         self.digest = weights_digest(folder)
+        self.logit_scale = _learned_scale(self.model)
 
     def images(self, pixels: NDArray[np.uint8]) -> Embeddings:
         """See :class:`Encoder`; the grey channel is repeated."""
@@ -119,6 +123,7 @@ class HuggingFaceModel:
             )
         self.model = model.to(self.device).eval()
         self.digest = weights_digest(folder)
+        self.logit_scale = _learned_scale(self.model)
 
     def images(self, pixels: NDArray[np.uint8]) -> Embeddings:
         """See :class:`Encoder`; the grey channel is repeated."""
@@ -179,6 +184,12 @@ def _device() -> device:
     import torch
 
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _learned_scale(model: Any) -> float:
+    """exp(`logit_scale`), as CLIP, SigLIP and open_clip's models store it; CLIP's bound of 100 where there is none."""
+    learned = getattr(model, "logit_scale", None)
+    return 100.0 if learned is None else float(learned.detach().exp())
 
 
 def _batches(items: Any, size: int = 128) -> list[Any]:

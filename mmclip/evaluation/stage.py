@@ -70,7 +70,7 @@ def evaluate(
                 "experiment": experiment,
                 "task": task,
                 "dataset": test.dataset,
-                "test_text": test.test_text,
+                "test_text": "" if language == "none" else test.test_text,
                 "language": language,
                 "split": test.split,
                 "metric": metric,

@@ -65,7 +65,8 @@ def _zero_shot(run: Run) -> Result:
     samples = run.scored
     truth, patients = _labels(samples), [sample.patient_id for sample in samples]
     by_language = zero_shot.scores(run.features(samples), run.encoder, run.test.prompts, run.test.classes)
-    measured = zero_shot.measure(by_language, truth, patients, run.settings.resamples, run.settings.level)
+    settings, scale = run.settings, run.encoder.logit_scale
+    measured = zero_shot.measure(by_language, scale, truth, patients, settings.resamples, settings.level)
     rows = [run.row(language, metric, interval, len(samples)) for language, metric, interval in measured]
     constant = Interval(zero_shot.constant_predictor(truth), np.nan, np.nan)
     rows.append(run.row("none", "constant_accuracy", constant, len(samples)))
@@ -103,7 +104,8 @@ def _retrieval(run: Run) -> Result:
             settings.level,
         )
         n = sum(sample.study_id in texts for sample in everything)
-        rows += [run.row(code, m, i, n, direction=d, k=k) for d, m, k, i in found]
+        wording = run.test.texts_from.get(code, run.test.test_text)
+        rows += [run.row(code, m, i, n, direction=d, k=k, test_text=wording) for d, m, k, i in found]
     return [*rows, *_means(rows)], PREDICTIONS.empty()
 
 
@@ -116,8 +118,9 @@ def _means(rows: Sequence[Metric]) -> list[Metric]:
     for group in groups.values():
         if len(group) > 1 and len({row.n for row in group}) == 1:
             mean = float(np.mean([row.value for row in group]))
+            wording = "+".join(sorted({one for row in group for one in row.test_text.split("+")}))
             blank = {"language": "mean", "value": mean, "low": None, "high": None, "interval": ""}
-            out.append(group[0].model_copy(update=blank))
+            out.append(group[0].model_copy(update={**blank, "test_text": wording}))
     return out
 
 

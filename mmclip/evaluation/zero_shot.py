@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mmclip.evaluation.encoder import Embeddings, Encoder
 from mmclip.metrics.bootstrap import Draw, Interval, Values, bootstrap
-from mmclip.metrics.classification import accuracy, macro_auroc
+from mmclip.metrics.classification import accuracy, log_odds, macro_auroc
 
 Scores = NDArray[np.float32]
 
@@ -31,13 +31,22 @@ def scores(
 
 
 def measure(
-    by_language: Mapping[str, Scores], truth: NDArray[np.int64], patients: Sequence[str], resamples: int, level: float
+    by_language: Mapping[str, Scores],
+    logit_scale: float,
+    truth: NDArray[np.int64],
+    patients: Sequence[str],
+    resamples: int,
+    level: float,
 ) -> list[tuple[str, str, Interval]]:
     """(language, metric, value with interval) of accuracy, balanced accuracy and macro AUROC in each language, of their
     means over languages, and of the worst language.
 
+    AUROC ranks images by their probability of the class: a cosine alone compares one image's classes, but not one
+    image with another, since some images are nearer to every sentence than others are.
+
     Args:
-        by_language: language -> [n, classes] scores.
+        by_language: language -> [n, classes] mean cosines.
+        logit_scale: the model's multiplier of cosines, for the softmax over classes.
         truth: [n] class numbers.
         patients: patient of each image.
     """
@@ -45,6 +54,7 @@ def measure(
     stacked = np.stack([by_language[code] for code in languages])
     right = (stacked.argmax(2) == truth).astype(np.float64)
     of_class = np.eye(stacked.shape[2])[truth]
+    comparable = log_odds(logit_scale * stacked.astype(np.float64))
 
     def balanced(draw: Draw) -> Values:
         times = np.bincount(draw, minlength=len(truth))  # how often each sample was drawn
@@ -55,7 +65,10 @@ def measure(
     metrics: dict[str, tuple[Callable[[Draw], Values], int]] = {
         "accuracy": (lambda draw: right @ np.bincount(draw, minlength=len(truth)) / len(draw), resamples),
         "balanced_accuracy": (balanced, resamples),
-        "auroc": (lambda draw: np.array([macro_auroc(truth[draw], one[draw]) for one in stacked]), min(resamples, 200)),
+        "auroc": (
+            lambda draw: np.array([macro_auroc(truth[draw], one[draw]) for one in comparable]),
+            min(resamples, 200),
+        ),
     }
     rows: list[tuple[str, str, Interval]] = []
     for name, (by_draw, draws) in metrics.items():

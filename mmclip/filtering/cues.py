@@ -1,8 +1,9 @@
 """Cue words of a language: sides, negation, numbers in words, units; read from ``cues/<language>.yaml``.
 
-An entry is a word or a phrase; ``izquierd*`` matches words that start so, ``*frei`` words that end so. Where the file
-says ``anywhere: true`` (languages that write or glue words together) an entry matches inside a word too. A phrase under
-``ignore`` holds a cue's letters but does not mean it (``sin cambios``, ``不张``): it is read first and uses them up.
+An entry is a word or a phrase; ``izquierd*`` matches words that start so, ``*frei`` words that end so, ``kein*/ohne
+änderung*`` either of two words and then a third. Where the file says ``anywhere: true`` (languages that write or glue
+words together) an entry matches inside a word too. A phrase under ``ignore`` holds a cue's letters but does not mean it
+(``不张``): it is read first and uses them up. So does ``unchanged`` for negation and what implies it (``sin cambios``).
 """
 
 from __future__ import annotations
@@ -37,8 +38,12 @@ class CueFile(Settings):
         prefixes: what may be glued to the front of a word (Arabic article, conjunctions).
         left, right: words for one side; both: words for both at once.
         negation: words that deny.
-        implied: words that say without a negation what another language says with one (clear, unremarkable,
-            unchanged): as a source's they may become a negation, as a translation's they may stand for one.
+        implied: words that say without a negation what another language says with one (clear, unremarkable): as a
+            source's they may become a negation, as a translation's they may stand for one.
+        unchanged: what says that nothing has changed, with a negation or without (unchanged, no change): it denies
+            nothing else.
+        abnormal: words for a change or an abnormality in general.
+        no_abnormality: those of ``unchanged`` that also say that there is no abnormality (``bez zmian``).
         ignore: for left, right, both, negation or implied: phrases that are none.
         numerals: number -> words for it.
         units: unit -> further ways to write it after a number.
@@ -55,6 +60,9 @@ class CueFile(Settings):
     both: tuple[str, ...]
     negation: tuple[str, ...]
     implied: tuple[str, ...]
+    unchanged: tuple[str, ...]
+    abnormal: tuple[str, ...]
+    no_abnormality: tuple[str, ...] = ()
     ignore: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     numerals: dict[int, tuple[str, ...]] = Field(default_factory=dict)
     units: dict[str, tuple[str, ...]] = Field(default_factory=dict)
@@ -73,14 +81,21 @@ class Matcher:
 
 @dataclass(frozen=True)
 class Cues:
-    """The matchers of one language; the lists are those of :class:`CueFile`."""
+    """The matchers of one language; the lists are those of :class:`CueFile`.
+
+    ``negation``, ``implied`` and ``abnormal`` do not see what ``unchanged`` matches; ``literal_negation`` does.
+    """
 
     length: float
     left: Matcher
     right: Matcher
     both: Matcher
     negation: Matcher
+    literal_negation: Matcher
     implied: Matcher
+    unchanged: Matcher
+    abnormal: Matcher
+    no_abnormality: Matcher
     numerals: dict[str, Matcher]
     units: dict[str, str]
 
@@ -90,17 +105,21 @@ def cues(language: str) -> Cues:
     """The cue words of a FLORES-200 code."""
     content = load(CueFile, FOLDER / f"{language}.yaml")
 
-    def matcher(name: str) -> Matcher:
+    def matcher(name: str, used_up: tuple[str, ...] = ()) -> Matcher:
         entries = (*getattr(content, name), *ABBREVIATIONS.get(name, ()))
-        return _matcher(entries, content.ignore.get(name, ()), content)
+        return _matcher(entries, (*content.ignore.get(name, ()), *used_up), content)
 
     return Cues(
         length=content.length,
         left=matcher("left"),
         right=matcher("right"),
         both=matcher("both"),
-        negation=matcher("negation"),
-        implied=matcher("implied"),
+        negation=matcher("negation", content.unchanged),
+        literal_negation=matcher("negation"),
+        implied=matcher("implied", content.unchanged),
+        unchanged=matcher("unchanged"),
+        abnormal=matcher("abnormal", content.unchanged),
+        no_abnormality=matcher("no_abnormality"),
         numerals={str(number): _matcher(entries, (), content) for number, entries in content.numerals.items()},
         units={
             fold(written, language) + ("*" if content.anywhere else ""): unit
@@ -125,14 +144,14 @@ def _entry(entry: str, content: CueFile) -> str:
     parts = entry.split()
     if content.anywhere:
         return r"\s+".join(re.escape(part) for part in parts)
-    body = r"\s+".join(_part(part) for part in parts)
+    body = r"\s+".join(f"(?:{'|'.join(_word(word) for word in part.split('/'))})" for part in parts)
     return rf"(?<!{_INSIDE})" + ("" if entry.startswith("*") else _prefix(content)) + body + rf"(?!{_INSIDE})"
 
 
-def _part(part: str) -> str:
+def _word(word: str) -> str:
     """A word of an entry, with the stars at its ends."""
     more = f"{_INSIDE}*"
-    return (more if part.startswith("*") else "") + re.escape(part.strip("*")) + (more if part.endswith("*") else "")
+    return (more if word.startswith("*") else "") + re.escape(word.strip("*")) + (more if word.endswith("*") else "")
 
 
 def _prefix(content: CueFile) -> str:

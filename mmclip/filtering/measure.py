@@ -12,8 +12,8 @@ from mmclip.tables.files import read_tables, write_json
 from mmclip.tables.phantom import FAULTS
 from mmclip.tables.translation import SCORED
 
-CLEAN = "clean"
-"""Kind of a sentence without an injected fault."""
+NOT_INJECTED = "not_injected"
+"""Kind of a sentence into which no fault was put. Of real translations that is all that is known of any sentence."""
 
 
 def recall_by_kind(scored: pl.DataFrame, faults: pl.DataFrame) -> pl.DataFrame:
@@ -25,13 +25,15 @@ def recall_by_kind(scored: pl.DataFrame, faults: pl.DataFrame) -> pl.DataFrame:
 
     Returns:
         language, kind, sentences, rejected, share (rejected / sentences). For a kind of fault the share is the
-        recall; for the kind ``clean`` it is the false alarm rate. Sorted by language and kind.
+        recall. For the kind ``not_injected`` it is the false alarm rate where the translations are right but for the
+        injected faults, as a phrase book's are; of a translation engine's it is only the share that was rejected.
+        Sorted by language and kind.
     """
     kinds = scored.select("language", "study_id", "index", "kept").join(
         faults.select("language", "study_id", "index", "kind"), on=["language", "study_id", "index"], how="left"
     )
     return (
-        kinds.with_columns(pl.col("kind").fill_null(CLEAN))
+        kinds.with_columns(pl.col("kind").fill_null(NOT_INJECTED))
         .group_by("language", "kind")
         .agg(sentences=pl.len(), rejected=(~pl.col("kept")).sum())
         .with_columns(share=pl.col("rejected") / pl.col("sentences"))

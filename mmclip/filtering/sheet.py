@@ -11,7 +11,7 @@ import polars as pl
 from jinja2 import Environment
 
 from mmclip.languages import LANGUAGES
-from mmclip.tables.files import write_text
+from mmclip.tables.files import PRIVATE, write_text
 
 CRITERIA: dict[str, str] = {
     "accuracy": "The translation says what the source says, no more and no less: findings, sides, numbers, negations.",
@@ -21,9 +21,6 @@ CRITERIA: dict[str, str] = {
 """What is judged, each from 1 (bad) to 5 (good): the three criteria that 3M-CLIP names, in our words."""
 
 TEMPLATE = Path(__file__).parent / "sheet.html.j2"
-
-PRIVATE = 0o600
-"""Mode of files that hold report text."""
 
 
 def write_sheets(sample: pl.DataFrame, folder: Path) -> None:

@@ -14,8 +14,8 @@ import polars as pl
 
 from mmclip.config.filtering import Validation
 from mmclip.filtering.agreement import agreement, read_judged
-from mmclip.filtering.sheet import PRIVATE, write_sheets
-from mmclip.tables.files import atomic, read_tables, write_json
+from mmclip.filtering.sheet import write_sheets
+from mmclip.tables.files import read_tables, write_json, write_table
 from mmclip.tables.filtering import SAMPLE
 from mmclip.tables.schema import check
 from mmclip.tables.translation import SCORED
@@ -45,9 +45,7 @@ def validate(
     """
     sample = draw(scored, settings, seed)
     marks = read_judged(judged, sample)
-    with atomic(output / "sample.parquet") as temporary:
-        sample.write_parquet(temporary, compression="zstd")
-        temporary.chmod(PRIVATE)
+    write_table(sample, output / "sample.parquet", SAMPLE)
     write_sheets(sample, output)
     if judged:
         write_json(agreement(sample, marks, settings.bad_below), output / "agreement.json")

@@ -13,7 +13,7 @@ from mmclip.errors import UserError
 from mmclip.imaging.array_file import ArrayFile
 from mmclip.imaging.block import Entry, pack_block
 from mmclip.processes import ordered_map
-from mmclip.tables.files import atomic, read_table, write_table
+from mmclip.tables.files import atomic, make_private_file, read_table, write_table
 from mmclip.tables.imaging import INDEX
 from mmclip.tables.ingest import IMAGES, SKIPPED
 from mmclip.tables.skips import Skips
@@ -50,6 +50,7 @@ def pack(settings: PackSettings, images_table: Path, output: Path) -> dict[str, 
     work = partial(pack_block, size=settings.size, pixel_limit=settings.pixel_limit)
     with atomic(output) as temporary:
         temporary.mkdir()
+        make_private_file(temporary / "pixels.npy")
         with ArrayFile(temporary / "pixels.npy", settings.size) as array:
             for block in ordered_map(work, _blocks(entries), settings.workers):
                 index += [{**row, "row": array.rows + number} for number, row in enumerate(block.index)]

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from mmclip.tables.card import Card
-from mmclip.tables.files import write_json, write_table, write_text
+from mmclip.tables.files import PRIVATE, write_json, write_table, write_text
 from mmclip.tables.ingest import BOXES, IMAGES, MASKS, SKIPPED, SPLITS, STUDIES
 from mmclip.tables.labeling import LABELS
 from mmclip.tables.phantom import STATEMENTS, TRUTH
@@ -52,7 +52,7 @@ class Dataset:
 
 
 def write_dataset(dataset: Dataset, folder: Path, card: Card) -> dict[str, Any]:
-    """Write tables, counts.json and card.json into `folder`; a restricted set is made private to its owner.
+    """Write tables, counts.json and card.json into `folder`; of a restricted set all is private to its owner.
 
     Args:
         card: without files, sources and counts, which are filled in here.
@@ -60,20 +60,18 @@ def write_dataset(dataset: Dataset, folder: Path, card: Card) -> dict[str, Any]:
     Returns:
         The counts.
     """
+    mode = PRIVATE if card.share == "restricted" else None
     for name in ALWAYS:
         write_table(dataset.tables.get(name, TABLES[name].empty()), folder / f"{name}.parquet", TABLES[name])
     for name in set(dataset.tables) - set(ALWAYS):
         write_table(dataset.tables[name], folder / f"{name}.parquet", TABLES[name])
     counts = {**dataset.counts, **count(dataset.tables)}
-    write_json(counts, folder / "counts.json")
+    write_json(counts, folder / "counts.json", mode)
     files = {file.name: sha256_of(file) for file in sorted(folder.glob("*.parquet"))}
     filled = card.model_copy(update={"sources": dataset.sources, "files": files, "counts": counts})
-    write_json(filled.model_dump(), folder / "card.json")
+    write_json(filled.model_dump(), folder / "card.json", mode)
     if card.share == "restricted":
-        write_text(_NOTICE.format(name=card.name), folder / "NOTICE.txt")
-        for file in folder.iterdir():
-            file.chmod(0o600)
-        folder.chmod(0o700)
+        write_text(_NOTICE.format(name=card.name), folder / "NOTICE.txt", mode)
     return counts
 
 

@@ -11,7 +11,7 @@ from mmclip.ingest.dataset import Dataset, write_dataset
 from mmclip.ingest.phantom import NOTE, VERSION, make_phantom
 from mmclip.ingest.table import read_table_source
 from mmclip.tables.card import Card
-from mmclip.tables.files import atomic
+from mmclip.tables.files import atomic, make_folder
 
 _log = logging.getLogger("mmclip.ingest")
 
@@ -42,7 +42,7 @@ def ingest(name: str, settings: Source, output: Path) -> dict[str, Any]:
     else:
         dataset: Dataset = read_table_source(name, settings, output)
         with atomic(output) as folder:
-            folder.mkdir()
+            make_folder(folder, private=settings.share == "restricted")
             counts = write_dataset(dataset, folder, _table_card(name, settings))
     _log.info("%s: %d studies, %d images, %d with text", name, counts["studies"], counts["images"], counts["with_text"])
     return counts

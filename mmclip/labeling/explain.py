@@ -14,7 +14,7 @@ import polars as pl
 from mmclip.labeling.extractor import Mention, extract
 from mmclip.observations import ABSENT, PRESENT, UNCERTAIN, State
 from mmclip.sentences import spans
-from mmclip.tables.files import write_text
+from mmclip.tables.files import PRIVATE, write_text
 
 PAGE_LIMIT = 500
 """Reports shown on the page; the JSON file holds all."""
@@ -54,8 +54,8 @@ def write_explanation(reports: pl.DataFrame, id_column: str, output: Path) -> No
         for name in texts
     ]
     rows = [{"id": identity, "column": name, **entry} for identity, name, _, entries in found for entry in entries]
-    write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", output.with_suffix(".json"), mode=0o600)
-    write_text(_page(found, reports.height, len(texts)), output.with_suffix(".html"), mode=0o600)
+    write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", output.with_suffix(".json"), mode=PRIVATE)
+    write_text(_page(found, reports.height, len(texts)), output.with_suffix(".html"), mode=PRIVATE)
 
 
 def explain(text: str) -> list[dict[str, Any]]:

@@ -48,6 +48,22 @@ def macro_auroc(truth: Ints, scores: Floats) -> float:
     return float(areas.mean()) if len(areas) else float("nan")
 
 
+def log_odds(logits: Floats) -> Floats:
+    """Log-odds of each class's softmax probability: its logit minus the logsumexp of the others.
+
+    They rank as the probabilities do, which compare across samples where logits do not (adding a constant to all
+    logits of a sample changes none), and do not round to 0 or 1 as probabilities do.
+
+    Args:
+        logits: [..., classes], at least two.
+    """
+    from scipy.special import logsumexp
+
+    classes = logits.shape[-1]
+    others = np.where(np.eye(classes, dtype=bool), -np.inf, logits[..., None, :])
+    return np.asarray(logits - logsumexp(others, axis=-1))
+
+
 def expected_calibration_error(truth: Ints, probabilities: Floats, bins: int = 15) -> float:
     """Mean gap between confidence and accuracy over equal-width bins of confidence, weighted by the bins' sizes
     (Guo et al. 2017, eq. 3).

@@ -41,7 +41,7 @@ class ImageEncoder(nn.Module):
             features [N, width], and [N, R, width] regions in row-major order, or None.
         """
         if self._channels_last:  # what convolutions are fastest in, on CPU and on GPU
-            pixels = pixels.contiguous(memory_format=torch.channels_last)
+            pixels = pixels.to(memory_format=torch.channels_last)  # contiguous() leaves a single channel as it is
         grid = self.backbone.forward_features(pixels)
         pooled: Tensor = self.backbone.forward_head(grid, pre_logits=True)
         return pooled, self._regions(grid) if tokens else None

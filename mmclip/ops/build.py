@@ -235,6 +235,7 @@ def build() -> Build:
         ExtensionError: no compiler, or it failed (its output is kept beside the build).
         UserError: `MMCLIP_CUDA` asks for what is not there, or the folder cannot be written.
     """
+    _load_once.cache_clear()  # another process may have built what load() did not find
     if (found := find()) is not None:
         return found
     if compiler() is None:
@@ -258,7 +259,6 @@ def build() -> Build:
         raise UserError(
             f"{target}: cannot write it ({error.strerror}); set MMCLIP_EXTENSION_DIR to a folder"
         ) from error
-    _load_once.cache_clear()
     return Build(target, record, fresh=True)
 
 
@@ -270,7 +270,12 @@ def _compile(folder: Path, log: Path, parts: dict[str, Any]) -> dict[str, Any]:
     work.mkdir()
     files = [str(path) for path in sorted(root.rglob("*.cpp"))]
     command = [sys.executable, "-m", "mmclip.ops.compile", str(work), str(len(files)), *files, *parts["flags"]]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(_CHECKOUT), os.environ.get("PYTHONPATH", "")])}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(_CHECKOUT), os.environ.get("PYTHONPATH", "")]),
+        # ninja lies beside the interpreter, which may run without its environment being activated
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+    }
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode != 0:
         log.write_text(done.stdout + done.stderr, encoding="utf-8")

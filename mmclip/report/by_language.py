@@ -108,6 +108,17 @@ def question_heats(
     return out
 
 
+def report_origins(measured: Measured, dataset: str) -> dict[str, list[str]]:
+    """`test_text` of the reports that are retrieved -> the languages in which they are of that origin."""
+    rows = measured.find(dataset=dataset, task="retrieval", metric="mean_rank")
+    by_code = {row.language: row.test_text for row in rows}
+    out: dict[str, list[str]] = {}
+    for code in LANGUAGES:
+        if code in by_code:
+            out.setdefault(by_code[code], []).append(code)
+    return out
+
+
 def _heat(columns: Sequence[str], found: Sequence[Sequence[Metric]], lowest: float = 0.0) -> Heat | None:
     """A heat map of one list of metrics a column, coloured from `lowest` to the highest value."""
     by_language = [{row.language: row for row in rows} for rows in found]

@@ -36,7 +36,8 @@ class Headline:
     Attributes:
         rows: in the order of the settings, references last.
         worst: the worst language of each method, rows as above.
-        n, languages, classes: samples, languages and classes scored.
+        missing: entries of the settings that were not run.
+        n, languages: samples and languages scored.
     """
 
     dataset: str
@@ -44,16 +45,12 @@ class Headline:
     test_text: str
     rows: tuple[Row, ...]
     worst: tuple[Row, ...]
+    missing: tuple[HeadlineEntry, ...]
     chance: float | None
     n: int
     languages: int
     interval: str
     highest: float
-
-    @property
-    def missing(self) -> list[str]:
-        """Labels of what was not run."""
-        return [row.label for row in self.rows if row.value is None]
 
 
 def headline(settings: ReportSettings, measured: Measured) -> Headline | None:
@@ -63,7 +60,8 @@ def headline(settings: ReportSettings, measured: Measured) -> Headline | None:
     if sample is None:
         return None
     dataset = sample.dataset
-    rows = [entry_row(entry, entry_metric(entry, measured, dataset)) for entry in settings.headline]
+    found = [(entry, entry_metric(entry, measured, dataset)) for entry in settings.headline]
+    rows = [entry_row(entry, row) for entry, row in found]
     chance = measured.one(task="zero_shot", dataset=dataset, metric="chance_accuracy", language=NONE)
     constant = measured.one(task="zero_shot", dataset=dataset, metric="constant_accuracy", language=NONE)
     if constant:
@@ -76,6 +74,7 @@ def headline(settings: ReportSettings, measured: Measured) -> Headline | None:
         test_text=sample.test_text,
         rows=tuple(rows),
         worst=tuple(_worst(settings, measured, dataset)),
+        missing=tuple(entry for entry, row in found if row is None),
         chance=chance.value if chance else None,
         n=sample.n,
         languages=len(measured.languages(task="zero_shot", dataset=dataset, metric=METRIC)),

@@ -14,10 +14,10 @@ from mmclip.report.counts import counts
 from mmclip.report.disclosure import Disclosure, read_disclosure
 from mmclip.report.examples import Example, examples, film_strip
 from mmclip.report.experiments import experiments, left_out, text_models, variants
-from mmclip.report.faults import filter_faults
+from mmclip.report.faults import filter_faults, filter_reasons
 from mmclip.report.headline import Row, headline
 from mmclip.report.labels import STATES, labels
-from mmclip.report.measured import Measured, read_run
+from mmclip.report.measured import MEAN, Measured, read_run
 from mmclip.report.page import render
 from mmclip.report.real import real_result
 from mmclip.tables.benchmark import Benchmark, read_benchmark
@@ -29,7 +29,7 @@ log = logging.getLogger("mmclip.report")
 INTERNAL = Path("private/report_internal.html")
 """Beside the report: the page with pictures, ids and sentences of restricted data."""
 
-STRIP, STRIP_EDGE = 9, 128
+STRIP, STRIP_EDGE = 12, 128
 
 
 def report(settings: ReportSettings, results: Path, output: Path) -> dict[str, Any]:
@@ -65,7 +65,8 @@ def report(settings: ReportSettings, results: Path, output: Path) -> dict[str, A
         write_text(page, internal, mode=0o600)
     else:
         internal.unlink(missing_ok=True)
-    empty = [name for name in ("headline", "faults", "labels", "counts", "experiments", "real") if not values[name]]
+    sections = {**values, "filter": values["faults"] or values["reasons"]}
+    empty = [name for name in ("headline", "filter", "labels", "counts", "experiments", "real") if not sections[name]]
     summary = {
         "experiments": len(measured.experiments()),
         "datasets": len(disclosure.cards),
@@ -78,10 +79,18 @@ def report(settings: ReportSettings, results: Path, output: Path) -> dict[str, A
 
 @dataclass(frozen=True)
 class DatasetResults:
-    """The results of one data set, language by language; `main` is the experiment of the class figures."""
+    """The results of one data set, language by language.
+
+    Attributes:
+        main: the experiment of the class figures.
+        prompts_from: where the prompts' wording comes from (`test_text`).
+        reports_from: where the reports that are retrieved come from -> their languages.
+    """
 
     name: str
     main: str
+    prompts_from: str
+    reports_from: dict[str, list[str]]
     zero_shot: by_language.Heat | None
     classes: by_language.Heat | None
     confusion: by_language.Confusion | None
@@ -95,9 +104,11 @@ def _values(settings: ReportSettings, results: Path, disclosure: Disclosure, mea
     first = headline(settings, measured)
     dataset = first.dataset if first else None
     counted = counts(results, disclosure)
-    scored = measured.languages(task="zero_shot") or [row.language for row in (counted.languages if counted else ())]
+    books = measured.languages(test_text="phrasebook")
+    if disclosure.simulated and not books:
+        books = [row.language for row in (counted.languages if counted else ())]
     return {
-        "settings": settings,
+        "title": settings.title or _title(first.languages if first else 0),
         "run": results.resolve().name,
         "disclosure": disclosure,
         "show": lambda value: disclosure.count(int(value)).text,
@@ -105,6 +116,7 @@ def _values(settings: ReportSettings, results: Path, disclosure: Disclosure, mea
         "names": {code: language.name for code, language in LANGUAGES.items()} | {"mean": "mean"},
         "headline": first,
         "faults": filter_faults(results, disclosure),
+        "reasons": filter_reasons(results, disclosure),
         "labels": labels(results, disclosure),
         "states": [name for name, _ in STATES],
         "real": real_result(settings.real, settings.smallest_cell),
@@ -117,10 +129,16 @@ def _values(settings: ReportSettings, results: Path, disclosure: Disclosure, mea
         "text_models": text_models(results),
         "versions": origin.versions(),
         "digests": origin.digests(measured),
-        "reviews": origin.reviews(scored),
+        "reviews": origin.reviews(books),
         "judged": origin.judged(results, disclosure),
         "timings": origin.timings(results),
     }
+
+
+def _title(languages: int) -> str:
+    """What the page is called where the settings do not say it."""
+    title = "One model for chest radiographs and reports"
+    return f"{title} in {languages} languages" if languages > 1 else title
 
 
 def _ordered(measured: Measured, first: str | None) -> list[str]:
@@ -146,6 +164,8 @@ def _dataset(
     return DatasetResults(
         name=name,
         main=main,
+        prompts_from=next((row.test_text for row in measured.find(dataset=name, task="zero_shot", language=MEAN)), ""),
+        reports_from=by_language.report_origins(measured, name),
         zero_shot=by_language.zero_shot_heat(measured, name, every),
         classes=by_class[0] if by_class else None,
         confusion=by_class[1] if by_class else None,

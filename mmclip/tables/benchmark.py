@@ -29,10 +29,12 @@ class Benchmark(BaseModel):
 
     Attributes:
         dataset, split: what the samples are.
-        test_text: where prompts and texts come from: phrasebook (held-out wordings), mt:<engine>, or native.
+        test_text: where the sentences come from: phrasebook (held-out wordings), mt:<engine>, or native (written in
+            their language); texts excepted, where `texts_from` says so.
         classes: their names; a sample's `label` points here.
         prompts: language -> class -> sentences.
         texts: language -> study -> text, for retrieval of studies.
+        texts_from: language -> where its texts come from, as `test_text`; joined by ``+`` where it is several.
         negations: language -> pairs of a sentence that states a finding and one that denies it.
         parallel: language -> sentences, the same meanings in the same order in every language.
     """
@@ -46,6 +48,7 @@ class Benchmark(BaseModel):
     samples: tuple[Sample, ...]
     prompts: dict[str, dict[str, tuple[str, ...]]]
     texts: dict[str, dict[str, str]] = {}
+    texts_from: dict[str, str] = {}
     negations: dict[str, tuple[tuple[str, str], ...]] = {}
     parallel: dict[str, tuple[str, ...]] = {}
 

@@ -18,7 +18,8 @@ class Metric(BaseModel):
     """One measured number, with what is needed to believe and to repeat it.
 
     `value` with its interval [`low`, `high`]; `interval` says what was resampled. `test_text` says where the test's
-    wording came from: phrasebook (held-out), mt:<engine>, or native.
+    wording came from: phrasebook (held-out), mt:<engine>, or native (written in the language); several are joined by
+    ``+``, and it is empty where no text is read.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -52,6 +53,8 @@ PREDICTIONS = Table(
         "language": pl.String,
         "truth": pl.String,
         "predicted": pl.String,
+        # by class: of zero_shot the mean cosines with its prompts, which compare classes but not images (softmax over
+        # the classes, times the model's logit scale, gives probabilities); of linear_probe and fine_tune probabilities
         "scores": pl.List(pl.Float32),
     },
 )

@@ -1,6 +1,9 @@
 """Atomic files: whoever reads sees the old file or the new one, whatever is killed and when.
 
 A folder is replaced by two renames: killed between them, there is neither, and never a mixture.
+
+What holds report text, pixels or ids is made with the mode :data:`PRIVATE`, so that there is no moment at which others
+could open it. All modes are set here.
 """
 
 from __future__ import annotations
@@ -22,14 +25,21 @@ import polars as pl
 from mmclip.errors import UserError, is_disk_full
 from mmclip.tables.schema import Table, check
 
+PRIVATE = 0o600
+"""Mode of a file that only its owner may read and write."""
+
 
 @contextlib.contextmanager
-def atomic(path: Path | str) -> Iterator[Path]:
+def atomic(path: Path | str, mode: int | None = None) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success flush it to disk and rename it over `path`.
 
     The temporary name holds the host and the process id, and all happens under a lock on the output, so that an
     orphaned job and its rerun never mix; what a killed process of this host left there is removed. A directory made
     at the temporary path replaces the old directory.
+
+    Args:
+        mode: :data:`PRIVATE`, or another: the temporary file is there from the start, empty, with this mode, for the
+            caller to write to. None: the caller makes a file or a folder there.
 
     Raises:
         UserError: the disk is full, or the folder cannot be written.
@@ -41,6 +51,8 @@ def atomic(path: Path | str) -> Iterator[Path]:
         with locked(path):
             for stale in _leftovers(path):
                 _remove(stale)
+            if mode is not None:
+                os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
             yield temporary
             _sync(temporary)
             _replace(temporary, path)
@@ -120,9 +132,12 @@ def _remove(path: Path) -> None:
 
 
 def write_table(frame: pl.DataFrame, path: Path | str, table: Table) -> None:
-    """Check `frame` against `table` and write it as zstd Parquet, atomically."""
+    """Check `frame` against `table` and write it as zstd Parquet, atomically.
+
+    Its rows speak of patients, in words, labels or ids: only its owner may read the file.
+    """
     checked = check(frame, table, str(path))
-    with atomic(path) as temporary:
+    with atomic(path, PRIVATE) as temporary:
         checked.write_parquet(temporary, compression="zstd")
 
 
@@ -148,14 +163,23 @@ def read_tables(paths: list[Path] | list[str] | list[Path | str], table: Table) 
     return pl.concat([read_table(path, table) for path in paths], how="diagonal")
 
 
-def write_json(value: Any, path: Path | str) -> None:
-    """Write JSON, indented, keys in the order given, atomically."""
-    with atomic(path) as temporary:
+def write_json(value: Any, path: Path | str, mode: int | None = None) -> None:
+    """Write JSON, indented, keys in the order given, atomically; `mode` as of :func:`write_text`."""
+    with atomic(path, mode) as temporary:
         temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def write_text(text: str, path: Path | str, mode: int = 0o644) -> None:
-    """Write a text file atomically; `mode` 0o600 for files that hold report text."""
-    with atomic(path) as temporary:
+def write_text(text: str, path: Path | str, mode: int | None = None) -> None:
+    """Write a text file atomically; `mode` is :data:`PRIVATE` for files that hold report text, else the umask's."""
+    with atomic(path, mode) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        temporary.chmod(mode)
+
+
+def make_private_file(path: Path) -> None:
+    """An empty file that only its owner may read, for a writer that opens it by its path; one that is there stays."""
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, PRIVATE))
+
+
+def make_folder(path: Path, private: bool = False) -> None:
+    """A new folder; into a private one only its owner may look."""
+    path.mkdir(mode=0o700 if private else 0o777)

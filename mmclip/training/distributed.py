@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,6 +50,7 @@ def join_world() -> Iterator[World]:
             yield World(0, 1, device)
     finally:
         if ours:
+            gc.collect()  # a DistributedDataParallel left in a cycle holds the group, and its threads end the process
             dist.destroy_process_group()
 
 

@@ -10,7 +10,6 @@ claims.
 from __future__ import annotations
 
 import hashlib
-import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from types import TracebackType
 
 from mmclip.errors import UserError
 from mmclip.liveness import alive, controller
+from mmclip.tables.files import make_private_file
 from mmclip.translation.engine import Translated
 
 LEASE = 1800.0
@@ -53,7 +53,7 @@ class Store:
         self._owner = controller()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            make_private_file(path)
             self._database = sqlite3.connect(path, timeout=_WAIT, isolation_level=None)
             self._database.execute(f"PRAGMA journal_mode = {'DELETE' if shared else 'WAL'}")
             self._database.execute(f"PRAGMA synchronous = {'FULL' if shared else 'NORMAL'}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from mmclip.errors import UserError
-from mmclip.tables.files import atomic
+from mmclip.tables.files import PRIVATE, atomic
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
@@ -42,8 +42,7 @@ def write_texts(frame: pl.DataFrame, path: Path) -> None:
     """Write a table as its ending says, readable by its owner only since it holds report text."""
     if path.suffix not in (*_SEPARATORS, ".parquet"):
         raise _ending(path)
-    with atomic(path) as temporary:
-        temporary.touch(mode=0o600)
+    with atomic(path, PRIVATE) as temporary:
         if path.suffix == ".parquet":
             frame.write_parquet(temporary, compression="zstd")
         else:

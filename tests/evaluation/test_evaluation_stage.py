@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from mmclip.config.evaluation import EvaluateSettings
 from mmclip.data.packed import PackedImages
@@ -71,7 +72,7 @@ def test_every_row_is_signed(
     assert rows
     for row in rows:
         assert (row.experiment, row.task, row.dataset, row.seed) == ("tiny", task, "phantom", 7)
-        assert (row.split, row.test_text) == ("test", "phrasebook")
+        assert (row.split, row.test_text) == ("test", "" if row.language == "none" else "phrasebook")
         assert (row.split_hash, row.prompt_hash) == (test.split_hash, test.prompt_hash)
         assert row.model_digest == weights_digest(model_folder)
         assert len(row.config_digest) == 16
@@ -108,10 +109,14 @@ def test_zero_shot_rows_follow_from_the_predictions(results: Path, phantom: Phan
 def test_zero_shot_agrees_with_the_models_own(results: Path, phantom: Phantom, model_folder: Path) -> None:
     test = phantom.benchmarks["test"]
     pixels = np.stack(PackedImages([phantom.pack]).read([sample.image_id for sample in test.labelled]))
-    own = DualEncoder.from_pretrained(model_folder).zero_shot(pixels, test.prompts["deu_Latn"]).argmax(1).tolist()
+    own = DualEncoder.from_pretrained(model_folder).zero_shot(pixels, test.prompts["deu_Latn"]).double().numpy()
     table = read_table(results / "zero_shot" / "predictions.parquet", PREDICTIONS)
     predicted = table.filter(pl.col("language") == "deu_Latn")["predicted"].to_list()
-    assert predicted == [test.classes[number] for number in own]
+    assert predicted == [test.classes[number] for number in own.argmax(1)]
+    auroc = {row.language: row.value for row in rows_of(results, "zero_shot") if row.metric == "auroc"}["deu_Latn"]
+    truth = [sample.label for sample in test.labelled]
+    by_class = [roc_auc_score([label == number for label in truth], own[:, number]) for number in range(5)]
+    assert auroc == pytest.approx(np.mean(by_class), abs=1e-3), "AUROC ranks images by their probabilities"
 
 
 def test_retrieval_has_both_directions_and_means(results: Path, settings: EvaluateSettings) -> None:
@@ -124,6 +129,19 @@ def test_retrieval_has_both_directions_and_means(results: Path, settings: Evalua
             assert {(direction, "precision_at_k", k, language) for k in settings.precision_at} <= found
     single = [row.value for row in rows if (row.metric, row.direction) == ("mean_rank", "image_to_text")]
     assert single[-1] == pytest.approx(np.mean(single[:-1]))
+
+
+def test_each_row_says_where_its_own_sentences_come_from(
+    phantom: Phantom, model_folder: Path, settings: EvaluateSettings, tmp_path: Path
+) -> None:
+    """Prompts are native; of the reports, those in English are native and the others translated."""
+    origins = dict.fromkeys(LANGUAGES, "mt:nllb") | {"eng_Latn": "native"}
+    test = phantom.benchmarks["test"].model_copy(update={"test_text": "native", "texts_from": origins})
+    rows = run(phantom, model_folder, settings, "retrieval", tmp_path, {"test": test})
+    found = {(row.metric == "precision_at_k", row.language, row.test_text) for row in rows}
+    by_class = {(True, code, "native") for code in (*LANGUAGES, "mean")}
+    by_study = {(False, code, origin) for code, origin in origins.items()}
+    assert found == by_class | by_study | {(False, "mean", "mt:nllb+native")}
 
 
 @pytest.mark.parametrize(("task", "percents"), [("linear_probe", {50, 100}), ("fine_tune", {100})])

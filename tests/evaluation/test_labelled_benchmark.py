@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import yaml
 from pydantic import ValidationError
@@ -15,9 +16,9 @@ from mmclip.errors import UserError
 from mmclip.evaluation.benchmark import labelled_benchmark, make_benchmark
 from mmclip.observations import COLUMNS, column
 from mmclip.tables.benchmark import Benchmark
-from mmclip.tables.files import write_table
+from mmclip.tables.files import read_table, write_table
 from mmclip.tables.filtering import CORPUS
-from mmclip.tables.ingest import IMAGES
+from mmclip.tables.ingest import IMAGES, STUDIES
 from mmclip.tables.labeling import LABELS
 
 CLASSES = ("Edema", "Pneumonia")
@@ -55,7 +56,13 @@ def folder(tmp_path: Path) -> Path:
     labels.append(label_row("a1", "study", "file", {"Pneumonia": 1}))  # a study that is called like an image
     labels.append(label_row("b2", "image", "file", {"Edema": 1}))  # an image's own label counts before its study's
     labels.append(label_row("s-a4", "study", "rules", {"Edema": 1}))
+    studies = [
+        {"study_id": row["study_id"], "patient_id": row["patient_id"], "language": "eng_Latn", "text": "written"}
+        | {"split": row["split"], "source": "mine"}
+        for row in images
+    ]
     write_table(IMAGES.frame(images), tmp_path / "images.parquet", IMAGES)
+    write_table(STUDIES.frame(studies), tmp_path / "studies.parquet", STUDIES)
     write_table(LABELS.frame(labels), tmp_path / "labels.parquet", LABELS)
     (tmp_path / "prompts.yaml").write_text(yaml.safe_dump(PROMPTS, allow_unicode=True), encoding="utf-8")
     return tmp_path
@@ -98,16 +105,36 @@ def test_a_single_observation_is_present_or_absent(folder: Path) -> None:
 
 def test_another_source_of_labels_and_images_of_one_hospital(folder: Path) -> None:
     assert labels_of(made(folder, label_source="rules"))["a4"] == 0
-    assert set(labels_of(made(folder, only="b"))) == {"b1", "b2", "b3"}
     with pytest.raises(UserError, match=r"no labels of 'official'; it has file, rules"):
         made(folder, label_source="official")
 
 
+def test_images_of_another_hospital_have_no_class_but_are_retrieved(folder: Path) -> None:
+    benchmark = made(folder, corpus(folder), only="b")
+    others = dict.fromkeys(("a1", "a2", "a3", "a4", "a5"))
+    assert labels_of(benchmark) == others | {"b1": 1, "b2": 0, "b3": None}
+    assert set(benchmark.texts["eng_Latn"]) == {"s-a1", "s-b1"}
+
+
 def test_texts_are_those_of_the_tests_studies_in_the_configured_languages(folder: Path) -> None:
     benchmark = made(folder, corpus(folder))
-    assert benchmark.test_text == "mt:nllb"
     assert benchmark.texts == {code: {"s-a1": f"{code} a1", "s-b1": f"{code} b1"} for code in ("eng_Latn", "spa_Latn")}
     assert made(folder, corpus(folder), texts=False).texts == {}
+
+
+def test_what_was_written_is_told_from_what_was_translated(folder: Path) -> None:
+    benchmark = made(folder, corpus(folder))
+    assert benchmark.test_text == "native", "prompts are taken as written in each language"
+    assert benchmark.texts_from == {"eng_Latn": "native", "spa_Latn": "mt:nllb"}
+    studies = read_table(folder / "studies.parquet", STUDIES)
+    spanish = studies.with_columns(
+        language=pl.when(pl.col("study_id") == "s-b1").then(pl.lit("spa_Latn")).otherwise("language")
+    )
+    write_table(spanish, folder / "studies.parquet", STUDIES)
+    assert made(folder, corpus(folder)).texts_from == dict.fromkeys(LANGUAGES, "mt:nllb+native")
+    assert made(folder, prompts_text="mt:opus").test_text == "mt:opus"
+    with pytest.raises(ValidationError, match="prompts_text"):
+        made(folder, prompts_text="opus")
 
 
 def test_prompts_are_those_of_the_configured_languages(folder: Path) -> None:

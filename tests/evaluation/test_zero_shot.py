@@ -6,14 +6,16 @@ from itertools import product
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from mmclip.evaluation import zero_shot
 from mmclip.metrics.bootstrap import bootstrap
-from mmclip.metrics.classification import accuracy, balanced_accuracy
+from mmclip.metrics.classification import accuracy, balanced_accuracy, macro_auroc
 from tests.evaluation.toy_encoder import ToyEncoder
 
 CLASSES = ("a", "b", "c")
 TRUTH = np.array([0, 0, 0, 0, 1, 1, 2, 2, 2, 2])
+SCALE = 10.0
 PATIENTS = [f"p{number // 2}" for number in range(10)]
 IMAGES = np.eye(3, dtype=np.float32)[TRUTH]
 PROMPTS = {
@@ -28,7 +30,7 @@ def scores() -> dict[str, np.ndarray]:
 
 
 def measured(by_language: dict[str, np.ndarray], resamples: int = 50) -> dict[tuple[str, str], zero_shot.Interval]:
-    rows = zero_shot.measure(by_language, TRUTH, PATIENTS, resamples, 0.95)
+    rows = zero_shot.measure(by_language, SCALE, TRUTH, PATIENTS, resamples, 0.95)
     return {(language, metric): interval for language, metric, interval in rows}
 
 
@@ -50,12 +52,24 @@ def test_known_answers() -> None:
 
 
 def test_auroc_is_the_share_of_ordered_pairs() -> None:
-    values = scores()["swapped"].astype(np.float64)
+    values = softmax(SCALE * scores()["swapped"].astype(np.float64), axis=1)
     areas = []
     for label in range(3):
         positive, negative = values[label == TRUTH, label], values[label != TRUTH, label]
         areas.append(np.mean([(p > n) + (p == n) / 2 for p, n in product(positive, negative)]))
     assert measured(scores())["swapped", "auroc"].value == pytest.approx(np.mean(areas))
+
+
+def test_auroc_compares_images_that_are_near_to_every_sentence_with_images_that_are_far_from_all() -> None:
+    """Each image is nearest to its class, but the images' distances from all sentences differ by more than that."""
+    offset = np.linspace(0, 0.5, 10)[[3, 8, 1, 6, 0, 9, 4, 2, 7, 5]]
+    classes = np.array([0, 1] * 5)
+    values = (offset[:, None] + 0.01 * np.eye(2)[classes]).astype(np.float32)
+    assert macro_auroc(classes, values.astype(np.float64)) < 0.6, "the cosine alone ranks images by their offset"
+    rows = zero_shot.measure({"x": values}, 1.0, classes, PATIENTS, 0, 0.95)
+    assert {metric: interval.value for _, metric, interval in rows} == {
+        "accuracy": 1, "balanced_accuracy": 1, "auroc": 1
+    }  # fmt: skip
 
 
 def test_the_worst_is_never_above_a_language_nor_its_bounds_above_the_mean() -> None:

@@ -15,6 +15,7 @@ class ToyEncoder:
     """
 
     digest = "0" * 16
+    logit_scale = 10.0
 
     def __init__(self, table: Mapping[str, Sequence[float]]) -> None:
         self.table = table

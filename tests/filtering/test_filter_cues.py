@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 
 from mmclip.config.base import load
@@ -17,14 +19,30 @@ def test_a_list_says_whose_it_is_and_that_nobody_reviewed_it(code: str) -> None:
     assert content.reviewed_by or "not reviewed" in content.note
 
 
+def wordings(entry: str, code: str) -> list[str]:
+    """Every way to choose among the words of an entry, folded."""
+    choices = (part.split("/") for part in entry.replace("*", "").split())
+    return [fold(" ".join(words), code) for words in itertools.product(*choices)]
+
+
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_every_entry_finds_itself(code: str) -> None:
     content, compiled = load(CueFile, FOLDER / f"{code}.yaml"), cues(code)
-    for name in ("left", "right", "both", "negation", "implied"):
+    for name in ("left", "right", "both", "negation", "implied", "unchanged", "abnormal", "no_abnormality"):
         for entry in getattr(content, name):
-            assert getattr(compiled, name)(fold(entry.replace("*", ""), code)), (name, entry)
+            assert all(getattr(compiled, name)(wording) for wording in wordings(entry, code)), (name, entry)
         for phrase in content.ignore.get(name, ()):
-            assert not getattr(compiled, name)(fold(phrase.replace("*", ""), code)), (name, phrase)
+            assert not any(getattr(compiled, name)(wording) for wording in wordings(phrase, code)), (name, phrase)
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_what_says_unchanged_denies_and_implies_nothing(code: str) -> None:
+    content, compiled = load(CueFile, FOLDER / f"{code}.yaml"), cues(code)
+    for wording in (wording for entry in content.unchanged for wording in wordings(entry, code)):
+        assert compiled.unchanged(wording), wording
+        assert not compiled.negation(wording), wording
+        assert not compiled.implied(wording), wording
+    assert all(compiled.unchanged(wording) for entry in content.no_abnormality for wording in wordings(entry, code))
 
 
 @pytest.mark.parametrize("code", LANGUAGES)

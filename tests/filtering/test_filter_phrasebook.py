@@ -13,7 +13,7 @@ import pytest
 
 from mmclip.config.filtering import Thresholds
 from mmclip.filtering.decisions import decide
-from mmclip.filtering.measure import CLEAN, over_languages, recall_by_kind
+from mmclip.filtering.measure import NOT_INJECTED, over_languages, recall_by_kind
 from mmclip.filtering.scoring import score
 from mmclip.languages import ENGLISH, LANGUAGES
 from mmclip.phantom import phrasebook
@@ -151,7 +151,7 @@ def results() -> pl.DataFrame:
     """language, kind, sentences, rejected, share over all languages with a phrase book."""
     scored, known = [], []
     for language in TRANSLATED:
-        rows = [(CLEAN, s.source, s.translation) for s in sentences(language)]
+        rows = [(NOT_INJECTED, s.source, s.translation) for s in sentences(language)]
         rows += list(faulty(language))
         frame = pl.DataFrame(rows, schema=["kind", "source", "translation"], orient="row").with_columns(
             study_id=pl.lit("s"),
@@ -160,7 +160,7 @@ def results() -> pl.DataFrame:
             flags=pl.lit([], dtype=pl.List(pl.String)),
         )
         scored.append(decide(score(frame, ENGLISH, language), Thresholds()))
-        known.append(frame.filter(pl.col("kind") != CLEAN))
+        known.append(frame.filter(pl.col("kind") != NOT_INJECTED))
     return recall_by_kind(pl.concat(scored), pl.concat(known))
 
 
@@ -175,9 +175,9 @@ def test_recall_of_each_kind(kind: str) -> None:
 
 @pytest.mark.parametrize("language", TRANSLATED)
 def test_false_alarms_of_each_language(language: str) -> None:
-    row = results().row(by_predicate=(pl.col("kind") == CLEAN) & (pl.col("language") == language), named=True)
+    row = results().row(by_predicate=(pl.col("kind") == NOT_INJECTED) & (pl.col("language") == language), named=True)
     assert row["share"] <= 0.05, row
 
 
 def test_false_alarms_over_all_languages() -> None:
-    assert over_languages(results()).row(by_predicate=pl.col("kind") == CLEAN, named=True)["share"] <= 0.02
+    assert over_languages(results()).row(by_predicate=pl.col("kind") == NOT_INJECTED, named=True)["share"] <= 0.02

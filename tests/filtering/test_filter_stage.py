@@ -125,6 +125,6 @@ def test_measure_counts_what_was_caught(tmp_path: Path) -> None:
     assert summary == {"sentences": 8, "faults": 2}
     report = json.loads(output.read_text())
     rows = {row["kind"]: (row["sentences"], row["rejected"], row["share"]) for row in report["by_language"]}
-    assert rows == {"swap_side": (1, 1, 1.0), "loop": (1, 0, 0.0), "clean": (6, 3, 0.5)}
+    assert rows == {"swap_side": (1, 1, 1.0), "loop": (1, 0, 0.0), "not_injected": (6, 3, 0.5)}
     assert {row["kind"] for row in report["overall"]} == set(rows)
     assert {"language": "spa_Latn", "reason": "laterality", "sentences": 1} in report["reasons"]

@@ -215,6 +215,13 @@ def test_targets_with_predictions(data: Path) -> None:
     }
 
 
+def test_an_image_without_labels_has_no_vector(data: Path) -> None:
+    """Zeros would say that it is like no text at all."""
+    assert ("image", "i5") not in run(data, [])
+    assert ("image", "i4") in run(data, [])
+    assert ("image", "i4") not in run(data, [], label_sources=["rules"])  # labelled, by a source that does not count
+
+
 def test_targets_without_predictions_take_the_fallback(data: Path) -> None:
     assert run(data, [])["study", "s1"] == {"Cardiomegaly": 1}
     assert run(data, [], fallback={"Consolidation": "U-Ones"})["study", "s1"] == {"Cardiomegaly": 1, "Consolidation": 1}

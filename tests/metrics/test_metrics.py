@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import softmax
 from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 from torchmetrics.functional.classification import multiclass_calibration_error
 
@@ -12,6 +13,7 @@ from mmclip.metrics.classification import (
     accuracy,
     balanced_accuracy,
     expected_calibration_error,
+    log_odds,
     macro_auroc,
     macro_f1,
 )
@@ -39,6 +41,14 @@ def test_macro_auroc_equals_one_against_rest() -> None:
     probabilities = scores / scores.sum(1, keepdims=True)
     expected = roc_auc_score(truth, probabilities, multi_class="ovr", average="macro")
     assert macro_auroc(truth, probabilities) == pytest.approx(expected)
+
+
+def test_log_odds_are_those_of_the_softmax() -> None:
+    logits = np.random.default_rng(2).normal(size=(6, 5, 4)) * 3
+    probabilities = softmax(logits, axis=-1)
+    np.testing.assert_allclose(log_odds(logits), np.log(probabilities / (1 - probabilities)), rtol=1e-9)
+    far_apart = log_odds(np.array([[0.0, 100.0], [0.0, 101.0]]))
+    assert far_apart.tolist() == [[-100.0, 100.0], [-101.0, 101.0]], "their probabilities are both 1"
 
 
 def test_macro_auroc_of_one_class_is_nan() -> None:

@@ -190,6 +190,14 @@ def test_of_several_builders_one_compiles(empty: Path, copied: list[Path]) -> No
     assert len(copied) == 1 and sorted(one.fresh for one in made) == [False, False, True]
 
 
+def test_what_another_process_built_is_looked_for_again(empty: Path, unloaded: None, extension: build.Build) -> None:
+    with pytest.warns(UserWarning, match="no sound build"):
+        build.load()
+    shutil.copytree(extension.folder, empty / build.key())
+    assert not build.build().fresh
+    assert build._load_once.cache_info().currsize == 0, "the failure is remembered"
+
+
 def test_a_killed_build_leaves_nothing_that_counts(tmp_path: Path, empty: Path, copied: list[Path]) -> None:
     environment = {**os.environ, "MMCLIP_EXTENSION_DIR": str(empty), "PYTHONPATH": str(ROOT)}
     # Another set of flags, so that no build of this checkout is found and the real compiler starts.

@@ -79,6 +79,7 @@ for wrong in (dict(a=torch.ones(2, 2 + rank), b=torch.ones(2, 2 + rank)), dict(x
         messages.append(str(error))
 with open(out, "w") as handle:
     json.dump({"worst": worst, "messages": messages}, handle)
+del group  # who holds it keeps its threads, and a process must not end with those
 dist.destroy_process_group()
 """
 

@@ -105,7 +105,7 @@ def test_the_headline_takes_the_classifier_that_saw_the_most(tmp_path: Path) -> 
 def test_the_headline_names_what_is_missing(public_run: Path) -> None:
     found = headline(ReportSettings(), read_run(public_run))
     assert found is not None
-    assert found.missing == ["bag-of-words text tower"]
+    assert [entry.label for entry in found.missing] == ["bag-of-words text tower"]
     assert (found.n, found.languages, found.chance) == (30, 4, 0.2)
     assert [row.label for row in found.worst] == ["3M-CLIP", "CLIP"]
     assert headline(ReportSettings(dataset="elsewhere"), read_run(public_run)) is None

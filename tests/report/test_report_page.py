@@ -68,6 +68,11 @@ def test_the_first_screen_says_what_was_measured(public_run: Path, tmp_path: Pat
     assert "machine-written, not reviewed by a native radiologist" in text
 
 
+def test_the_title_counts_the_languages_unless_it_is_given(public_run: Path, tmp_path: Path) -> None:
+    assert "One model for chest radiographs and reports in 4 languages" in page_of(public_run, tmp_path).text
+    assert page_of(public_run, tmp_path, ReportSettings(title="Ours")).text.startswith("Ours mmclip")
+
+
 def test_every_section_can_be_reached(public_run: Path, tmp_path: Path) -> None:
     page = page_of(public_run, tmp_path)
     ids = {value for _, name, value in page.attributes if name == "id"}
@@ -96,14 +101,14 @@ def test_the_same_run_gives_the_same_bytes(public_run: Path, tmp_path: Path) -> 
 def test_an_empty_run_still_gives_a_page(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     page = page_of(tmp_path / "run", tmp_path)
-    assert page.text.count("was not run in this configuration; see config/full.yaml") >= 6
+    assert page.text.count(" was not run: ") >= 6
     assert "Simulated" not in page.text
 
 
 def test_without_models_the_data_is_reported(tmp_path: Path) -> None:
     write_source(tmp_path / "run", "phantom", "public", 30, "")
     text = page_of(tmp_path / "run", tmp_path).text
-    assert "The evaluation was not run" in text
+    assert "The evaluation was not run in this configuration; see config/full.yaml." in text
     assert "2 sentences" not in text and "30" in text
 
 
@@ -115,15 +120,55 @@ def test_texts_are_escaped_and_read_in_their_direction(tmp_path: Path) -> None:
     assert ("dd", "dir", "rtl") in page.attributes and ("dd", "lang", "ar") in page.attributes
 
 
+def test_of_real_data_it_says_what_to_add_and_nothing_of_the_demo(tmp_path: Path) -> None:
+    run = write_tree(tmp_path / "run", dataset="clinic", share="restricted", truth=False)
+    text = page_of(run, tmp_path).text
+    assert "demo" not in text and "config/full.yaml" not in text and "imulated, not clinical" not in text
+    assert "mmclip run --configfile CONFIG" in text and "the config of the run" not in text
+    assert "Not run: bag-of-words text tower ( zero_shot of bag_of_words); list the experiments" in text
+    assert "Sentences that the filter rejects 20.0 % 96 of 480, in all languages. Whether rightly is not known" in text
+    assert re.search(r"laterality 60 .*negation 40 ", text) and "<10" in text
+    assert "faultless" not in text and "fault injected" not in text and "caught" not in text
+    assert "what each sentence asserts is known of simulated reports only" in text
+    assert "whether a native radiologist has reviewed them is not recorded" in text
+    assert "in sentences that were written in each language; mean of 4 languages" in text
+
+
+def test_it_says_which_reports_are_translations(tmp_path: Path) -> None:
+    benchmark = write_benchmark_file(tmp_path, "clinic", 60).model_copy(update={"test_text": "mt:nllb"})
+    codes = {"eng_Latn": "native", "zho_Hans": "mt:nllb", "spa_Latn": "mt:nllb", "mean": "mt:nllb+native"}
+    rows = [
+        metric(
+            benchmark, "clip", task="retrieval", language=code, metric=name, k=k, value=0.5,
+            test_text=origin, direction="image_to_text",
+        )
+        for code, origin in codes.items()
+        for name, k in (("recall_at_k", 10), ("mean_rank", None))
+    ]  # fmt: skip
+    write_metrics(rows, tmp_path / "evaluate/clip/retrieval/clinic/metrics.json")
+    assert "Reports: native in English; mt:nllb in Spanish, Chinese." in page_of(tmp_path, tmp_path).text
+
+
+def test_a_result_elsewhere_is_looked_for_in_the_checkout(public_run: Path, tmp_path: Path) -> None:
+    settings = ReportSettings(real=RealResult(label="x", metrics=Path("docs/none.json")))
+    checkout = Path(__file__).resolve().parents[2]
+    with pytest.raises(UserError, match=re.escape(str(checkout / "docs/none.json"))):
+        page_of(public_run, tmp_path, settings)
+
+
 def test_a_result_on_real_patients_is_shown_with_its_interval(public_run: Path, tmp_path: Path) -> None:
     benchmark = write_benchmark_file(tmp_path / "elsewhere", "covid", 30)
-    row = metric(
-        benchmark, "clip", task="zero_shot", language="mean", metric="auroc", value=0.61, low=0.47, high=0.75, n=88
-    )
-    write_metrics([row], tmp_path / "real.json")
+    shared = {"task": "zero_shot", "n": 88}
+    rows = [
+        metric(benchmark, "clip", **shared, language="mean", metric="auroc", value=0.61, low=0.47, high=0.75),
+        metric(benchmark, "clip", **shared, language="mean", metric="accuracy", value=0.55, low=0.4, high=0.7),
+        metric(benchmark, "clip", **shared, language="none", metric="constant_accuracy", value=0.6),
+    ]
+    write_metrics(rows, tmp_path / "real.json")
     settings = ReportSettings(real=RealResult(label="one hospital", metrics=tmp_path / "real.json"))
     text = page_of(public_run, tmp_path, settings).text
-    assert "On real patients: one hospital 0.61 AUROC of clip, interval 0.47 to 0.75; 88 images, chance 0.50" in text
+    assert "On real patients: one hospital 0.55 accuracy of clip, interval 0.40 to 0.70; 88 images" in text
+    assert "always the same class 0.60 0.61 AUROC of clip, interval 0.47 to 0.75; 88 images; chance 0.50" in text
 
 
 def test_a_language_left_out_stands_beside_its_reference(public_run: Path, tmp_path: Path) -> None:

@@ -16,7 +16,17 @@ import polars as pl
 import pytest
 
 from mmclip.errors import UserError, is_disk_full
-from mmclip.tables.files import atomic, read_table, read_tables, write_json, write_table, write_text
+from mmclip.tables.files import (
+    PRIVATE,
+    atomic,
+    make_folder,
+    make_private_file,
+    read_table,
+    read_tables,
+    write_json,
+    write_table,
+    write_text,
+)
 from mmclip.tables.schema import Table
 
 PAIRS = Table("pairs", {"a": pl.Int64, "b": pl.String}, key=("a",))
@@ -47,10 +57,54 @@ def test_round_trip(tmp_path: Path) -> None:
     write_table(frame(), tmp_path / "sub" / "t.parquet", PAIRS)
     assert read_table(tmp_path / "sub" / "t.parquet", PAIRS).equals(frame())
     assert names(tmp_path / "sub") == ["t.parquet"]
-    write_text("text", tmp_path / "private", mode=0o600)
-    assert (tmp_path / "private").stat().st_mode & 0o777 == 0o600
     write_json({"ä": 1}, tmp_path / "j.json")
     assert (tmp_path / "j.json").read_text() == '{\n "ä": 1\n}\n'
+
+
+@pytest.fixture
+def usual_umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+@pytest.mark.usefixtures("usual_umask")
+def test_what_is_private_is_so_from_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "private"
+    path.write_text("old, for all to read")
+    with atomic(path, PRIVATE) as temporary:
+        assert mode(temporary) == PRIVATE
+        temporary.write_text("new")
+        frame().write_parquet(temporary)
+        assert mode(temporary) == PRIVATE
+    assert mode(path) == PRIVATE
+
+
+@pytest.mark.usefixtures("usual_umask")
+def test_modes(tmp_path: Path) -> None:
+    write_table(frame(), tmp_path / "t.parquet", PAIRS)
+    write_text("text", tmp_path / "private.txt", PRIVATE)
+    write_json({}, tmp_path / "private.json", PRIVATE)
+    write_text("text", tmp_path / "public.txt")
+    write_json({}, tmp_path / "public.json")
+    make_private_file(tmp_path / "private.npy")
+    assert {file.name: mode(file) for file in tmp_path.iterdir()} == {
+        **dict.fromkeys(("t.parquet", "private.txt", "private.json", "private.npy"), 0o600),
+        **dict.fromkeys(("public.txt", "public.json"), 0o644),
+    }
+    make_folder(tmp_path / "private", private=True)
+    make_folder(tmp_path / "public")
+    assert (mode(tmp_path / "private"), mode(tmp_path / "public")) == (0o700, 0o755)
+
+
+def test_a_private_file_that_is_there_stays(tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("content")
+    make_private_file(tmp_path / "store")
+    assert (tmp_path / "store").read_text() == "content"
 
 
 def test_shards_in_order(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from mmclip.config.base import parse
 from mmclip.config.training import ExperimentSettings
 from mmclip.observations import COLUMNS, OBSERVATIONS
+from mmclip.ops import build
 from mmclip.tables.files import write_table
 from mmclip.tables.filtering import CORPUS
 from mmclip.tables.imaging import INDEX
@@ -25,6 +27,13 @@ SENTENCES = {
     "jpn_Jpan": ["心臓は拡大しています。", "胸水はありません。", "肺は清明です。", "軽度の浮腫を認めます。"],
 }
 SENTENCE_LABELS = [{"Cardiomegaly": 1.0}, {"No Finding": 1.0}, {"No Finding": 1.0}, {"Edema": 1.0}]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_form_of_the_loss() -> None:
+    """The extension is built before any run, so that a test and its child processes compute the same bits."""
+    with suppress(build.ExtensionError):
+        build.build()
 
 
 @dataclass(frozen=True)

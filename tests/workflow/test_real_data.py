@@ -252,19 +252,25 @@ def test_zero_shot_has_wide_intervals(results: Path) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_model_has_learned_from_the_labels_of_the_training_images(results: Path, language: str) -> None:
+def test_the_model_sees_more_than_the_shape_of_the_picture(results: Path, language: str) -> None:
+    """Radiographs with pneumonia are wider here: width over height alone has an AUROC of 0.78."""
     path = results / f"evaluate/{EXPERIMENT}/zero_shot/{DATASET}/predictions.parquet"
-    rows = read_table(path, PREDICTIONS).filter(pl.col("language") == language)
+    predictions = read_table(path, PREDICTIONS).filter(pl.col("language") == language)
+    rows = predictions.join(metadata(), left_on="id", right_on="image")
+    assert rows.height == predictions.height
+    shown = rows["truth"] == "Pneumonia"
     margin = rows["scores"].list.get(1) - rows["scores"].list.get(0)
-    assert roc_auc_score(rows["truth"] == "Pneumonia", margin) > 0.75
+    shape = rows["width"].cast(pl.Int32) / rows["height"].cast(pl.Int32)
+    assert roc_auc_score(shown, margin) > roc_auc_score(shown, shape) > 0.7
 
 
 def test_retrieval_of_the_tests_texts(results: Path) -> None:
     rows = metrics(results, "retrieval")
     recall = {(row.language, row.direction): row for row in rows if row.metric == "recall_at_k" and row.k == 10}
     assert {*recall} >= {(code, way) for code in LANGUAGES for way in ("image_to_text", "text_to_image")}
+    origins = dict.fromkeys(TRANSLATED, "mt:apertium") | {"eng_Latn": "native", "mean": "mt:apertium+native"}
     for row in recall.values():
-        assert row.test_text == "mt:apertium" and 30 <= row.n <= 42
+        assert row.test_text == origins[row.language] and 30 <= row.n <= 42
         if row.language in LANGUAGES:
             assert row.low is not None and row.high is not None and row.high - row.low > 0.05
     assert recall["eng_Latn", "image_to_text"].n == 40
@@ -281,7 +287,8 @@ def test_the_report_shows_no_text_no_id_and_no_picture(results: Path) -> None:
     source = metadata()
     assert not [name for column in ("id", "patient") for name in source[column] if name in page]
     assert "data:image" not in page and "<img" not in page
-    assert "Restricted data" in page and "simulated" not in page
+    assert "Restricted data" in page and "Simulated" not in page and "make demo" not in page
+    assert "Sentences that the filter rejects" in page
     assert all(name in page for name in ("English", "Spanish", "Portuguese", "Italian"))
 
 
@@ -291,6 +298,11 @@ def test_the_internal_report_is_private_and_shows_pictures(results: Path) -> Non
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE(page.stat().st_mode) == 0o600
     assert "data:image" in page.read_text(encoding="utf-8")
+
+
+def test_a_notice_says_that_the_data_are_restricted(results: Path) -> None:
+    assert "restricted data" in (results / "NOTICE.txt").read_text(encoding="utf-8")
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in (results / "ingest").iterdir()} == {0o700}
 
 
 def test_what_everybody_may_read_holds_no_text(results: Path) -> None:

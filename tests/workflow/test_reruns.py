@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -162,6 +163,54 @@ def test_a_text_model_repeats_what_starts_from_it(checkout: Path) -> None:
     jobs = planned(checkout)
     assert rules(jobs) == {"pretrain_text", "pretrain", "evaluate", "report"}
     assert of(jobs, "pretrain") == ["experiment=clip"]
+
+
+@pytest.fixture
+def own_copy(copy: Path, tmp_path: Path) -> Path:
+    """A copy of the copy, for a test that changes what the run remembers of its jobs."""
+    return shutil.copytree(copy, tmp_path / "checkout")
+
+
+def test_a_replaced_folder_of_a_text_model_repeats_what_starts_from_it(own_copy: Path) -> None:
+    folder = own_copy / "work/models/tower"
+    folder.mkdir(parents=True)
+    for name in ("config.json", "model.safetensors", "README.md"):
+        (folder / name).write_text("one model")
+    settings = own_copy / "tests/config"
+    edit(settings / "text.yaml", "{kind: scratch,", "{kind: pretrained, name: models/tower,")
+    edit(settings / "three_m_clip.yaml", "{kind: scratch,", "{kind: pretrained, name: models/tower,")
+    done = tiny.run(own_copy / "work", "--touch", checkout=own_copy)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert planned(own_copy) == set()
+
+    (folder / "README.md").write_text("more about it")
+    assert planned(own_copy) == set()
+
+    weights = folder / "model.safetensors"
+    before = weights.stat()
+    weights.write_text("another 1")
+    os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
+    jobs = planned(own_copy)
+    assert rules(jobs) == {"pretrain_text", "pretrain", "evaluate", "search", "report"}
+    assert of(jobs, "pretrain_text") == ["experiment=text"]
+    assert of(jobs, "pretrain") == ["experiment=clip", "experiment=three_m_clip"]
+
+
+def test_a_replaced_folder_of_a_translation_model_translates_again(own_copy: Path) -> None:
+    folder = own_copy / "work/models/nllb"
+    folder.mkdir(parents=True)
+    (folder / "model.bin").write_text("one model")
+    edit(
+        own_copy / CONFIG,
+        "engines:\n",
+        "engines_by_language: {spa_Latn: nllb}\n  engines:\n    nllb: {kind: nllb, model: models/nllb}\n",
+    )
+    assert tiny.run(own_copy / "work", "--touch", checkout=own_copy).returncode == 0
+    assert planned(own_copy) == set()
+    (folder / "model.bin").write_text("another")
+    jobs = planned(own_copy)
+    assert rules(jobs) == {"translate", *FILTERED}
+    assert all("language=spa_Latn" in wildcards for wildcards in of(jobs, "translate"))
 
 
 def test_one_more_language_translates_that_language(checkout: Path) -> None:

@@ -110,10 +110,30 @@ def test_no_report_text_in_logs(tiny_run: Path) -> None:
         assert not [sentence for sentence in sentences if sentence in content], log
 
 
-def test_sheets_of_report_text_are_private(tiny_run: Path) -> None:
-    for name in ("sample.parquet", "sheet.html", "sheet.csv"):
-        mode = stat.S_IMODE((tiny_run / RESULTS / "validate" / name).stat().st_mode)
-        assert mode == 0o600, name
+PRIVATE = re.compile(r".*\.(parquet|safetensors)|pack/.*\.npy|translate/store.*|validate/.*|benchmarks/[^/]*\.json")
+"""What holds report text, pixels or ids, and weights, which may remember some; the simulated images are nobody's."""
+
+
+def test_what_holds_text_pixels_or_ids_is_private(tiny_run: Path) -> None:
+    root = tiny_run / RESULTS
+    modes = {file.relative_to(root).as_posix(): stat.S_IMODE(file.stat().st_mode)
+             for file in root.rglob("*") if file.is_file()}  # fmt: skip
+    private = {name for name in modes if PRIVATE.fullmatch(name)}
+    for folder in ("ingest", "pack", "translate", "filter", "validate", "label", "predict_labels", "disambiguate",
+                   "benchmarks", "evaluate"):  # fmt: skip
+        assert any(name.startswith(f"{folder}/") for name in private), folder
+    assert {name: oct(modes[name]) for name in private if modes[name] != 0o600} == {}
+    assert {modes[name] for name in set(modes) - private} == {0o644}
+
+
+def test_what_others_may_read_holds_no_report_text(tiny_run: Path) -> None:
+    texts = read_table(tiny_run / RESULTS / "ingest/phantom/studies.parquet", STUDIES)["text"]
+    sentences = {sentence.encode() for text in texts for sentence in split(text)}
+    for file in (tiny_run / RESULTS).rglob("*"):
+        shown = file.name in ("tokenizer.json", "report.html", "search.html")  # simulated reports are shown in pages
+        if file.is_file() and file.stat().st_mode & 0o077 and not shown:
+            content = file.read_bytes()
+            assert not [sentence for sentence in sentences if sentence in content], file
 
 
 def test_nothing_is_left_over(tiny_run: Path) -> None:

@@ -59,6 +59,7 @@ def run(directory: Path, *arguments: str, checkout: Path = CHECKOUT) -> subproce
         command(directory, *arguments, checkout=checkout),
         cwd=checkout,
         env=environment(),
+        umask=0o022,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

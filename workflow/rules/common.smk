@@ -5,10 +5,9 @@ import os
 import sys
 from pathlib import Path
 
-import yaml
-
 sys.path.insert(0, workflow.basedir)
 from mmclip import liveness, provenance
+from mmclip.config.documents import read_settings
 
 RESULTS = f"{config['results']}/{config['run']}"
 LANGUAGES = config["languages"]
@@ -24,9 +23,11 @@ pathvars:
 
 
 # The code that is hashed is the code that runs: locally, in a conda environment, on SLURM, in a container.
+# Threads that wait for each other sleep: where they spin, two jobs on the same cores stop each other.
 shell.prefix(
     f"set -euo pipefail; export PYTHONPATH='{workflow.basedir}' MMCLIP_CONTROLLER='{liveness.controller()}' "
-    f"HF_HUB_OFFLINE='{os.environ.get('HF_HUB_OFFLINE', '1')}'; "
+    f"HF_HUB_OFFLINE='{os.environ.get('HF_HUB_OFFLINE', '1')}' "
+    f"OMP_WAIT_POLICY='{os.environ.get('OMP_WAIT_POLICY', 'PASSIVE')}'; "
 )
 
 
@@ -35,10 +36,20 @@ def write_controller():
     Path(liveness.CONTROLLER_RECORD).write_text(liveness.controller())
 
 
+def write_notice():
+    """Say in the folder of the results that they hold restricted data, where they do."""
+    sources = [source for source in DATASETS.values() if source["kind"] != "phantom"]
+    if any(source.get("share", "restricted") == "restricted" for source in sources):
+        Path(RESULTS).mkdir(parents=True, exist_ok=True)
+        Path(RESULTS, "NOTICE.txt").write_text(
+            "The files below this folder were made from restricted data. Those that only their owner may read hold report\n"
+            "text, pixels or ids; leave it so, and send nothing of them to a service on the network.\n"
+        )
+
+
 def experiment(path):
     """The settings of an experiment file, checked, completed with defaults, with this run's seed and languages."""
-    with open(Path(workflow.basedir, path), encoding="utf-8") as file:
-        settings = yaml.safe_load(file)
+    settings = read_settings(Path(workflow.basedir, path))
     validate(settings, Path(workflow.basedir, "workflow/schemas/experiment.schema.json"))
     settings["seed"] += config["seed"]
     if settings["task"] != "classify":  # which reads no texts
@@ -105,6 +116,14 @@ def text_model(wildcards):
     return [f"{RESULTS}/pretrain_text/{name}"] if name else []
 
 
+def pretrained_text(wildcards):
+    """The digest of the model folder that an experiment's text encoder comes from; a name of the hub has none."""
+    experiment = EXPERIMENTS[wildcards.experiment]
+    tower, folder = experiment["model"]["text"], Path(experiment["model"]["text"]["name"])
+    own = tower["kind"] == "pretrained" and not experiment.get("text_experiment")
+    return provenance.model_digest(folder) if own and folder.is_dir() else ""
+
+
 def objectives(wildcards):
     """Modules of the objectives that an experiment names."""
     return [f"mmclip.objectives.{objective['name']}" for objective in ALIGNED[wildcards.experiment]["objectives"]]
@@ -129,6 +148,12 @@ def engines(wildcards):
 def memories(wildcards):
     """The files of known translations that a translation job reads."""
     return [engine["file"] for engine in engines(wildcards) if engine.get("file")]
+
+
+def translation_models(wildcards):
+    """The digests of the model folders of a translation job's engines."""
+    folders = [Path(engine[key]) for engine in engines(wildcards) for key in ("model", "tokenizer") if engine.get(key)]
+    return [provenance.model_digest(folder) for folder in folders if folder.is_dir()]
 
 
 def prompts(wildcards):

@@ -22,6 +22,7 @@ rule pretrain:
         gpu=config["gpus"],
     params:
         settings=experiment_settings,
+        pretrained=pretrained_text,
         text=lambda wildcards, input: f"--text-model {input.text}/model" if input.text else "",
         checkpoints=lambda wildcards: f"{RESULTS}/checkpoints/{wildcards.experiment}",
         corpus=corpus_folder,

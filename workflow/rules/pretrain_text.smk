@@ -18,6 +18,7 @@ rule pretrain_text:
         gpu=config["gpus"],
     params:
         settings=experiment_settings,
+        pretrained=pretrained_text,
         checkpoints=lambda wildcards: f"{RESULTS}/checkpoints/{wildcards.experiment}",
         corpus=corpus_folder,
         shards=SHARDS,

@@ -19,6 +19,7 @@ rule translate:
         gpu=translation_gpus,
     params:
         settings=settings("translate"),
+        models=translation_models,
         store=f"{RESULTS}/translate/store",
         number=shard_number,
         seed=config["seed"],

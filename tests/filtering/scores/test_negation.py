@@ -65,19 +65,97 @@ NO_CHANGE = {
 }
 
 
+UNCHANGED = {
+    "spa_Latn": ("Inalterado.", "Cambio significativo."),
+    "fra_Latn": ("Inchangé.", "Changement significatif."),
+    "deu_Latn": ("Unverändert.", "Wesentliche Änderung."),
+    "ita_Latn": ("Invariato.", "Cambiamento significativo."),
+    "por_Latn": ("Inalterado.", "Mudança significativa."),
+    "nld_Latn": ("Onveranderd.", "Duidelijke verandering."),
+    "pol_Latn": ("Obraz stabilny.", "Istotna zmiana."),
+    "ces_Latn": ("Stacionární.", "Významná změna."),
+    "ron_Latn": ("Aspect staționar.", "Modificare semnificativă."),
+    "rus_Cyrl": ("Картина стабильная.", "Значимые изменения."),
+    "ukr_Cyrl": ("Картина стабільна.", "Суттєві зміни."),
+    "tur_Latn": ("Stabil.", "Belirgin değişiklik."),
+    "arb_Arab": ("مستقر.", "تغير ملحوظ."),
+    "pes_Arab": ("پایدار.", "تغییر قابل توجه."),
+    "hin_Deva": ("अपरिवर्तित।", "महत्वपूर्ण परिवर्तन।"),
+    "zho_Hans": ("大致同前。", "明显变化。"),
+    "jpn_Jpan": ("不変。", "著明な変化。"),
+    "kor_Hang": ("안정적이다.", "뚜렷한 변화."),
+    "vie_Latn": ("Ổn định.", "Thay đổi đáng kể."),
+    "ind_Latn": ("Stabil.", "Perubahan bermakna."),
+}
+"""What says that nothing has changed without a negation, and the statement of a change."""
+
+
 @pytest.mark.parametrize("language", NO_CHANGE)
-def test_no_change_is_as_good_as_unchanged(language: str) -> None:
-    assert negation("No significant change.", NO_CHANGE[language], language) >= 0.5
-    assert negation("Unchanged.", NO_CHANGE[language], language) >= 0.5
-    stated = PNEUMOTHORAX[language][1]
-    assert negation("No pneumothorax, unchanged.", f"{stated} {NO_CHANGE[language]}", language) == 0
+@pytest.mark.parametrize(
+    "source", ["No significant change.", "No interval change.", "Not significantly changed.", "Unchanged."]
+)
+def test_no_change_is_the_same_as_unchanged(source: str, language: str) -> None:
+    assert negation(source, NO_CHANGE[language], language) == 1
+    assert negation(source, UNCHANGED[language][0], language) == 1
+
+
+@pytest.mark.parametrize("language", NO_CHANGE)
+def test_no_change_does_not_become_a_change(language: str) -> None:
+    assert negation("No significant change.", UNCHANGED[language][1], language) == 0
+
+
+@pytest.mark.parametrize("language", NO_CHANGE)
+@pytest.mark.parametrize(
+    "source", ["No pneumothorax.", "No pneumothorax, unchanged.", "No pneumothorax, no significant interval change."]
+)
+def test_no_change_is_no_negation_of_anything_else(source: str, language: str) -> None:
+    denied, stated = PNEUMOTHORAX[language]
+    for unchanged in (NO_CHANGE[language], UNCHANGED[language][0]):
+        assert negation(source, f"{stated} {unchanged}", language) == 0
+        assert negation(source, f"{denied} {unchanged}", language) == 1
+
+
+@pytest.mark.parametrize("language", NO_CHANGE)
+def test_no_change_in_the_source_language(language: str) -> None:
+    """From any language into English."""
+
+    def backwards(source: str, translation: str) -> float:
+        return float(kept_negation(Pairs([source], [translation], language, "eng_Latn"))[0])
+
+    for source in (NO_CHANGE[language], UNCHANGED[language][0]):
+        assert backwards(source, "No significant change.") == 1
+        assert backwards(source, "Unchanged.") == 1
+    denied = PNEUMOTHORAX[language][0]
+    assert backwards(denied, "Pneumothorax, unchanged.") == 0
+    assert backwards(denied, "No pneumothorax.") == 1
+
+
+ABNORMALITY = {
+    "por_Latn": "Sem alterações agudas.",
+    "pol_Latn": "Płuca bez zmian ogniskowych.",
+    "rus_Cyrl": "Лёгкие без изменений.",
+    "ukr_Cyrl": "Легені без змін.",
+    "ces_Latn": "Plíce bez změn.",
+}
+
+
+@pytest.mark.parametrize("language", ABNORMALITY)
+def test_no_abnormality_may_be_said_as_no_change(language: str) -> None:
+    assert negation("No focal lesions in the lungs.", ABNORMALITY[language], language) == 0.5
+    assert negation("The lungs are clear.", ABNORMALITY[language], language) >= 0.5
+    assert negation("No pneumothorax.", ABNORMALITY[language], language) == 0
 
 
 @pytest.mark.parametrize(
     ("source", "translation", "language", "score"),
     [
         ("The lungs are clear.", "Pulmones sin opacidades.", "spa_Latn", 0.5),
-        ("The effusion is unchanged.", "El derrame no ha cambiado.", "spa_Latn", 0.5),
+        ("The effusion is unchanged.", "El derrame no ha cambiado.", "spa_Latn", 1.0),
+        ("The effusion is unchanged.", "El derrame no muestra diferencias.", "spa_Latn", 0.5),
+        ("No interval change in the effusion.", "El derrame no muestra diferencias.", "spa_Latn", 1.0),
+        ("Findings of COPD with no acute changes.", "Hallazgos de EPOC sin cambios agudos.", "spa_Latn", 1.0),
+        ("No change in heart size.", "Tamaño cardíaco normal.", "spa_Latn", 0.5),
+        ("No degenerative changes.", "Degenerative Veränderungen, unverändert.", "deu_Latn", 0.0),
         ("The effusion is unchanged.", "El derrame, sin cambios.", "spa_Latn", 1.0),
         ("No cardiac enlargement.", "Tamaño cardíaco normal.", "spa_Latn", 0.5),
         ("Nondisplaced rib fracture.", "Fractura costal no desplazada.", "spa_Latn", 0.5),

@@ -21,7 +21,7 @@ from mmclip.report.measured import MEAN, Measured, read_run
 from mmclip.report.page import render
 from mmclip.report.real import real_result
 from mmclip.tables.benchmark import Benchmark, read_benchmark
-from mmclip.tables.files import write_text
+from mmclip.tables.files import PRIVATE, make_folder, write_text
 from mmclip.tables.ingest import SPLITS
 
 log = logging.getLogger("mmclip.report")
@@ -60,9 +60,9 @@ def report(settings: ReportSettings, results: Path, output: Path) -> dict[str, A
     if disclosure.restricted:
         everything = _examples(settings, results, disclosure, measured, internal=True)
         page = render({**values, "examples": everything, "strip": pictures, "internal": True})
-        internal.parent.mkdir(parents=True, exist_ok=True)
-        internal.parent.chmod(0o700)
-        write_text(page, internal, mode=0o600)
+        if not internal.parent.exists():
+            make_folder(internal.parent, private=True)
+        write_text(page, internal, mode=PRIVATE)
     else:
         internal.unlink(missing_ok=True)
     sections = {**values, "filter": values["faults"] or values["reasons"]}

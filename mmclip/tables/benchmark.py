@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from mmclip.errors import UserError
-from mmclip.tables.files import write_text
+from mmclip.tables.files import PRIVATE, write_text
 
 
 class Sample(BaseModel):
@@ -89,7 +89,7 @@ def _hash(value: Any) -> str:
 
 def write_benchmark(benchmark: Benchmark, path: Path) -> None:
     """Write it as JSON, readable by its owner only: it holds report text."""
-    write_text(benchmark.model_dump_json(indent=1), path, mode=0o600)
+    write_text(benchmark.model_dump_json(indent=1), path, mode=PRIVATE)
 
 
 def read_benchmark(path: Path) -> Benchmark:

@@ -18,10 +18,10 @@ from mmclip.config.training import Optimisation, Saving
 from mmclip.data.prefetch import prefetch
 from mmclip.data.randomness import generator
 from mmclip.errors import UserError
-from mmclip.tables.files import write_json
+from mmclip.tables.files import PRIVATE, write_json
 from mmclip.training.checkpoint import Checkpoints, restore
 from mmclip.training.distributed import World, any_rank, barrier
-from mmclip.training.optimiser import learning_rate, make_optimiser
+from mmclip.training.optimiser import learning_rate, make_optimiser, set_rate
 from mmclip.training.progress import Curve, Reporter, Row
 from mmclip.training.task import Task, total_loss
 
@@ -114,8 +114,7 @@ class _Trainer:
         """One optimiser step; returns its values."""
         torch.manual_seed(int(generator(self.seed, "step", step, self.world.rank).integers(2**62)))  # dropout
         rate = learning_rate(step, self.steps, self.settings)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        set_rate(self.optimiser, rate)
         self.run.train()
         losses: dict[str, Tensor] = self.run(batch.to(self.world.device), step)
         loss = total_loss(losses)
@@ -142,7 +141,8 @@ class _Trainer:
         """End a run that has diverged; the last checkpoint stays as it is."""
         ids = self.task.ids(batch)
         path = self.store.folder / f"not-finite-rank{self.world.rank}.json"
-        write_json({"step": step + 1, "values": {name: str(value) for name, value in values.items()}, "ids": ids}, path)
+        found = {"step": step + 1, "values": {name: str(value) for name, value in values.items()}, "ids": ids}
+        write_json(found, path, mode=PRIVATE)
         raise UserError(
             f"{self.task.name}: loss {values['loss']}, gradient norm {values['gradient_norm']} at step {step + 1} "
             f"(ids {', '.join(ids[:3])}, ...; all in {path}); lower optimisation.learning_rate or check these samples"

@@ -174,6 +174,12 @@ def benchmark_corpus(wildcards):
     )
 
 
+def real_result(wildcards):
+    """The result on real patients that the report shows beside its own, if the config names one."""
+    real = config["report"]["real"]
+    return [str(Path(workflow.basedir, real["metrics"]))] if real else []
+
+
 def dataset_shards(wildcards):
     """The shards of one data set."""
     return [shard for shard in SHARDS if DATASET_OF[shard] == wildcards.dataset]

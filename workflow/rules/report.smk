@@ -10,6 +10,7 @@ rule report:
         text_models=expand("<results>/pretrain_text/{experiment}", experiment=TEXT_MODELS),
         targets="<results>/disambiguate/targets.parquet",
         faults="<results>/filter/filtered/faults_report.json",
+        real=real_result,
     output:
         report("<results>/report/report.html", caption="../report/report.rst", category="Report"),
     log:

@@ -25,7 +25,7 @@ def test_a_document_changes_its_base(tmp_path: Path) -> None:
     write(tmp_path / "one.yaml", "a: {x: 1, y: {z: 2}}\nlist: [1, 2, 3]\nkept: true\n")
     write(tmp_path / "two.yaml", "base: one.yaml\na: {y: {w: 5}}\nlist: [9]\n")
     three = write(tmp_path / "below/three.yaml", "base: ../two.yaml\na: {x: null}\n")
-    assert read_settings(three) == {"a": {"x": None, "y": {"z": 2, "w": 5}}, "list": [9], "kept": True}
+    assert read_settings(three) == {"a": {"y": {"z": 2, "w": 5}}, "list": [9], "kept": True}
 
 
 def test_without_a_base_it_is_what_it_says(tmp_path: Path) -> None:

@@ -58,7 +58,8 @@ def is_inline(source: str | Path) -> bool:
 def read_settings(source: str | Path) -> Any:
     """A document, merged into the one that its key ``base`` names, if it has one.
 
-    Mappings are merged key by key; everything else, lists too, replaces what the base has.
+    Mappings are merged key by key; everything else, lists too, replaces what the base has, and null takes it away, so
+    that the default holds.
 
     Raises:
         UserError: a file is missing or is not YAML, or a base leads back to the document.
@@ -82,4 +83,5 @@ def _merged(file: Path, above: tuple[Path, ...]) -> Any:
 def _merge(base: Any, changes: Any) -> Any:
     if not (isinstance(base, dict) and isinstance(changes, dict)):
         return changes
-    return base | {key: _merge(base.get(key), value) for key, value in changes.items()}
+    merged = base | {key: _merge(base.get(key), value) for key, value in changes.items()}
+    return {key: value for key, value in merged.items() if value is not None or key not in changes}

@@ -28,7 +28,7 @@ demo-full: $(STAMP)
 	@$(BIN)/mmclip summary results/full
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow and not long and not gpu" -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -m "not slow and not long and not gpu" -n 2 --dist loadfile
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m "slow and not long and not gpu"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-import subprocess
+import shutil
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from mmclip.errors import UserError
+from mmclip.lifeline import GRACE_SECONDS, followers
 from mmclip.liveness import CONTROLLER_RECORD, alive, controller
 from mmclip.provenance import ROOT
 
@@ -41,9 +43,8 @@ def run(arguments: Sequence[str], directory: Path) -> NoReturn:
         raise UserError(f"{snakefile}: no such file; `mmclip run` needs mmclip's checkout, not only the package")
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--directory", str(directory)]
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-    if not {*WITHOUT_JOBS} & {*arguments} and claim(directory):
-        unlock = [*command, "--cores", "1", "--unlock", "--quiet", "all", *configuration(arguments)]
-        subprocess.run(unlock, env=environment, check=True)
+    if not {*WITHOUT_JOBS} & {*arguments}:
+        claim(directory)
     sys.stdout.flush()
     # exec keeps the process id and start time, so that the record names Snakemake itself
     os.execve(sys.executable, [*command, *machine(arguments), *arguments], environment)
@@ -76,8 +77,10 @@ def machine(arguments: Sequence[str]) -> list[str]:
     return [*cores, *([] if limited else ["--resources", f"gpu={os.cpu_count()}"])]
 
 
-def claim(directory: Path) -> bool:
-    """Write down that this process runs the workflow in `directory`; True where a dead run left its lock.
+def claim(directory: Path) -> None:
+    """Write down that this process runs the workflow in `directory`, and remove the lock that a dead run left.
+
+    A lock without a record is of somebody who calls Snakemake directly, and stays.
 
     Raises:
         UserError: the process recorded there still runs, or ran on another host.
@@ -93,13 +96,32 @@ def claim(directory: Path) -> bool:
                 f"{record}: {identity} (host:process:start) still runs this workflow; wait for it or end it first, "
                 f"and if that was another host that is gone, delete this file"
             )
+        if identity:
+            wait_for_jobs(identity)
+            # What `snakemake --unlock` does, without planning the workflow for it. While the record is held, no
+            # other run can have begun that this would take the lock from.
+            shutil.rmtree(directory / LOCKS, ignore_errors=True)
         file.truncate(0)
         file.write(controller())
-    return bool(identity) and any((directory / LOCKS).glob("*"))
+
+
+def wait_for_jobs(identity: str) -> None:
+    """Wait until the jobs of a dead controller are gone, so that none of them works beside its rerun.
+
+    Each notices within seconds, and may then save its state. What has not ended long after that hangs, or is no job
+    (a program that a job left behind): it is not waited for.
+    """
+    deadline = time.monotonic() + GRACE_SECONDS + 10
+    told = False
+    while (left := followers(identity)) and time.monotonic() < deadline:
+        if not told:
+            print(f"mmclip: waiting for {len(left)} processes of the run that was killed", file=sys.stderr, flush=True)
+            told = True
+        time.sleep(0.1)
 
 
 def configuration(arguments: Sequence[str]) -> list[str]:
-    """The arguments that choose the configuration: an unlock must read the same workflow."""
+    """The arguments that choose the configuration."""
     out: list[str] = []
     taking = False
     for word in arguments:

@@ -8,10 +8,11 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import pytest
 
-from mmclip.lifeline import CONTROLLER
+from mmclip.lifeline import CONTROLLER, descendants, followers
 from mmclip.liveness import process_start
 
 JOB = """
@@ -51,7 +52,7 @@ def test_a_job_ends_with_its_controller(controller: subprocess.Popen[bytes]) -> 
     assert child.poll() is None
     controller.kill()  # not waited for: a zombie is dead enough
     assert child.wait(timeout=5) == -signal.SIGTERM
-    controller.wait()
+    controller.wait(timeout=5)
 
 
 def test_a_job_has_time_to_save(controller: subprocess.Popen[bytes]) -> None:
@@ -60,7 +61,7 @@ def test_a_job_has_time_to_save(controller: subprocess.Popen[bytes]) -> None:
     controller.kill()
     out, _ = child.communicate(timeout=5)
     assert (child.returncode, out) == (3, "saved\n")
-    controller.wait()
+    controller.wait(timeout=5)
 
 
 def test_a_job_that_does_not_listen_is_killed(controller: subprocess.Popen[bytes]) -> None:
@@ -71,7 +72,27 @@ def test_a_job_that_does_not_listen_is_killed(controller: subprocess.Popen[bytes
     child = job(identity(controller), deaf)
     controller.kill()
     assert child.wait(timeout=5) == -signal.SIGKILL
-    controller.wait()
+    controller.wait(timeout=5)
+
+
+def test_what_a_job_has_started_ends_with_it(controller: subprocess.Popen[bytes]) -> None:
+    """A compiler, which started another: neither knows of the workflow."""
+    sleep = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])"
+    child = job(identity(controller), f"import subprocess; subprocess.Popen([sys.executable, '-c', {sleep!r}])")
+    wait_until(lambda: len(descendants(child.pid)) == 2)
+    assert {child.pid, *descendants(child.pid)} == {*followers(identity(controller))}
+    name = identity(controller)
+    controller.kill()
+    assert child.wait(timeout=5) == -signal.SIGTERM
+    wait_until(lambda: not followers(name))
+    controller.wait(timeout=5)
+
+
+def wait_until(so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_a_job_on_its_own_goes_on() -> None:
@@ -79,7 +100,7 @@ def test_a_job_on_its_own_goes_on() -> None:
     time.sleep(0.3)
     assert child.poll() is None
     child.kill()
-    child.communicate()
+    child.communicate(timeout=5)
 
 
 def test_a_controller_on_another_host_is_not_watched() -> None:
@@ -87,4 +108,4 @@ def test_a_controller_on_another_host_is_not_watched() -> None:
     time.sleep(0.3)
     assert child.poll() is None
     child.kill()
-    child.communicate()
+    child.communicate(timeout=5)

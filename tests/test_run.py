@@ -6,14 +6,16 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from mmclip import liveness
+from mmclip import liveness, run
 from mmclip.errors import UserError
+from mmclip.lifeline import CONTROLLER
 from mmclip.provenance import ROOT
-from mmclip.run import check_config, claim, configuration, machine
+from mmclip.run import LOCKS, check_config, claim, configuration, machine
 
 
 def record(directory: Path) -> Path:
@@ -23,7 +25,7 @@ def record(directory: Path) -> Path:
 def write_record(directory: Path, identity: str, locks: int = 0) -> None:
     record(directory).parent.mkdir(parents=True, exist_ok=True)
     record(directory).write_text(identity)
-    folder = directory / ".snakemake/locks"
+    folder = directory / LOCKS
     folder.mkdir(exist_ok=True)
     for number in range(locks):
         (folder / f"{number}.input.lock").write_text("")
@@ -32,30 +34,57 @@ def write_record(directory: Path, identity: str, locks: int = 0) -> None:
 def dead() -> str:
     child = subprocess.Popen([sys.executable, "-c", ""])
     identity = f"{socket.gethostname()}:{child.pid}:1"
-    child.wait()
+    child.wait(timeout=60)
     return identity
 
 
+def locks(directory: Path) -> list[Path]:
+    return list((directory / LOCKS).glob("*"))
+
+
 def test_claim_of_a_new_directory(tmp_path: Path) -> None:
-    assert not claim(tmp_path)
+    claim(tmp_path)
     assert record(tmp_path).read_text() == liveness.controller()
 
 
 def test_claim_after_a_run_that_ended(tmp_path: Path) -> None:
     write_record(tmp_path, dead())
-    assert not claim(tmp_path)
+    claim(tmp_path)
     assert record(tmp_path).read_text() == liveness.controller()
 
 
 def test_claim_after_a_run_that_was_killed(tmp_path: Path) -> None:
     write_record(tmp_path, dead(), locks=2)
-    assert claim(tmp_path)
+    claim(tmp_path)
     assert record(tmp_path).read_text() == liveness.controller()
+    assert locks(tmp_path) == []
 
 
 def test_a_lock_without_a_record_is_somebody_elses(tmp_path: Path) -> None:
     write_record(tmp_path, "", locks=1)
-    assert not claim(tmp_path)
+    claim(tmp_path)
+    assert len(locks(tmp_path)) == 1
+
+
+def test_claim_waits_for_the_jobs_of_a_run_that_was_killed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    identity = dead()
+    job = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1)"], env={CONTROLLER: identity})
+    write_record(tmp_path, identity, locks=1)
+    claim(tmp_path)
+    assert not liveness.process_start(job.pid), "it has ended"
+    assert job.wait(timeout=60) == 0
+    assert "waiting for 1 processes of the run that was killed" in capsys.readouterr().err
+
+
+def test_claim_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "GRACE_SECONDS", -9.5)
+    identity = dead()
+    stuck = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env={CONTROLLER: identity})
+    write_record(tmp_path, identity)
+    claim(tmp_path)
+    assert record(tmp_path).read_text() == liveness.controller()
+    assert stuck.poll() is None
+    stuck.communicate(b"\n", timeout=60)
 
 
 def test_claim_of_a_directory_in_use(tmp_path: Path) -> None:
@@ -65,8 +94,10 @@ def test_claim_of_a_directory_in_use(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="still runs this workflow"):
         claim(tmp_path)
     assert record(tmp_path).read_text() == identity
-    other.communicate(b"\n")
-    assert claim(tmp_path)
+    assert len(locks(tmp_path)) == 1
+    other.communicate(b"\n", timeout=60)
+    claim(tmp_path)
+    assert locks(tmp_path) == []
 
 
 def test_claim_of_a_directory_in_use_on_another_host(tmp_path: Path) -> None:
@@ -87,14 +118,15 @@ def test_of_two_claims_at_once_one_wins(tmp_path: Path) -> None:
         assert child.stdin is not None
         child.stdin.write("\n")
         child.stdin.flush()
-    refused = 0
-    while refused < 3:  # the winner waits for a line, the others end
-        refused = sum(child.poll() is not None for child in children)
+    deadline = time.monotonic() + 60
+    while sum(child.poll() is not None for child in children) < 3:  # the winner waits for a line, the others end
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     (winner,) = [child for child in children if child.poll() is None]
     assert record(tmp_path).read_text().split(":")[1] == str(winner.pid)
-    errors = [child.communicate()[1] for child in children if child is not winner]
+    errors = [child.communicate(timeout=60)[1] for child in children if child is not winner]
     assert all("still runs this workflow" in error for error in errors)
-    winner.communicate("\n")
+    winner.communicate("\n", timeout=60)
 
 
 @pytest.mark.parametrize(

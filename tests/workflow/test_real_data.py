@@ -34,8 +34,8 @@ from mmclip.tables.translation import SCORED, SENTENCES
 from tests.workflow.tiny import CHECKOUT, environment
 
 pytestmark = [
-    pytest.mark.xdist_group("real data"),
     pytest.mark.needs("real_data", "real_models", "apertium"),
+    pytest.mark.timeout(1200),  # all of the run is the first test's
 ]
 
 LANGUAGES = ("eng_Latn", "spa_Latn", "por_Latn", "ita_Latn")
@@ -87,7 +87,7 @@ def text_model() -> Path:
     if not folder.is_dir():
         script = Path(os.environ["MMCLIP_REAL_MODELS"]) / "multilingual_e5_small.py"
         with atomic(folder) as temporary:
-            subprocess.run([sys.executable, str(script), str(temporary)], check=True)
+            subprocess.run([sys.executable, str(script), str(temporary)], check=True, timeout=300)
     return folder
 
 
@@ -116,6 +116,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     done = subprocess.run(
         [*command, "--configfile", str(write_config(directory)), "--cores", "2", "--quiet", "rules"],
         cwd=CHECKOUT, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+        timeout=3000,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-5000:]
     yield directory / "results/real"

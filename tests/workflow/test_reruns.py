@@ -13,8 +13,6 @@ import pytest
 from tests.workflow import tiny
 from tests.workflow.tiny import CONFIG
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
 Job = tuple[str, str]
 """A rule and its wildcards as text."""
 

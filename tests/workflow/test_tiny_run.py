@@ -23,9 +23,7 @@ from mmclip.tables.labeling import PREDICTIONS as LABEL_PREDICTIONS
 from mmclip.tables.phantom import FAULTS
 from mmclip.tables.schema import Table
 from mmclip.tables.translation import SCORED, SENTENCES
-from tests.workflow.tiny import CHECKOUT, CONFIG, RESULTS, STAGES, leftovers, run
-
-pytestmark = pytest.mark.xdist_group("workflow")
+from tests.workflow.tiny import CHECKOUT, CONFIG, PATIENCE, RESULTS, STAGES, leftovers, run
 
 SHARDS = ("phantom-000", "phantom-001")
 LANGUAGES = ("eng_Latn", "spa_Latn")
@@ -161,7 +159,11 @@ def test_snakemake_report(tiny_run: Path, frozen: Path, tmp_path: Path) -> None:
 
 def test_summary(tiny_run: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "mmclip", "summary", str(tiny_run / RESULTS)], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "mmclip", "summary", str(tiny_run / RESULTS)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE,
     )
     assert "three_m_clip" in done.stdout and "simulated" in done.stdout
 
@@ -173,6 +175,7 @@ def test_lint() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", "--lint", "--configfile", CONFIG],
         cwd=CHECKOUT, capture_output=True, text=True, check=False,
+        timeout=PATIENCE,
     )  # fmt: skip
     assert done.returncode == 0 and "good condition" in done.stdout + done.stderr, done.stdout + done.stderr
 
@@ -187,11 +190,15 @@ def test_every_rule_is_complete() -> None:
         for directive in ("output", "log", "benchmark", "conda", "resources", "params", "shell"):
             assert re.search(rf"^    {directive}:", block, re.MULTILINE), f"rule {name} has no {directive}"
         assert "code=" in block, f"rule {name} does not carry its code's digest"
+        if "--checkpoints" in block:
+            assert "--checkpoints {params.checkpoints}/{params.code} " in block, (
+                f"rule {name} resumes from older code's"
+            )
         assert "retries:" not in block, f"rule {name}: retries belong in the profile"
 
 
 def test_schemas_are_the_models(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-m", "mmclip.config.schema", str(tmp_path)], check=True)
+    subprocess.run([sys.executable, "-m", "mmclip.config.schema", str(tmp_path)], check=True, timeout=PATIENCE)
     for file in tmp_path.iterdir():
         committed = CHECKOUT / "workflow/schemas" / file.name
         assert committed.read_text() == file.read_text(), f"{file.name} is out of date: make schemas"
@@ -210,6 +217,7 @@ def test_the_demo_can_be_planned(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mmclip", "run", "--directory", str(tmp_path), "--dry-run"],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(CHECKOUT)}, capture_output=True, text=True, check=False,
+        timeout=PATIENCE,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert "results/demo/report/report.html" in done.stdout

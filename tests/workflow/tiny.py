@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -23,7 +24,11 @@ UNSTEADY = ("logs/", "translate/store/", "report/", "build/", "checkpoints/")
 """Below the results: what holds times, paths, or the order in which jobs came; and Snakemake's timings (.tsv)."""
 
 
-def environment() -> dict[str, str]:
+PATIENCE = 500.0
+"""Seconds that any one run may take, on a busy machine; then the test fails instead of waiting."""
+
+
+def environment(**more: str) -> dict[str, str]:
     """The environment of a run: no network, the extension of the checkout, nothing of a surrounding workflow."""
     kept = {name: value for name, value in os.environ.items() if name not in ("MMCLIP_CONTROLLER", "PYTHONPATH")}
     extension = kept.get("MMCLIP_EXTENSION_DIR", str(CHECKOUT / ".build"))
@@ -33,6 +38,7 @@ def environment() -> dict[str, str]:
         "MMCLIP_CUDA": "0",
         "MMCLIP_EXTENSION_DIR": extension,
         "OMP_NUM_THREADS": "1",
+        **more,
     }
 
 
@@ -40,7 +46,7 @@ def copy_checkout(folder: Path) -> None:
     """Copy the checkout as git would carry it, files that are new included; `folder` is replaced."""
     shutil.rmtree(folder, ignore_errors=True)
     names = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    listed = subprocess.run(names, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(names, cwd=CHECKOUT, capture_output=True, text=True, check=True, timeout=60).stdout
     for name in filter(None, listed.split("\0")):
         if (CHECKOUT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -53,17 +59,20 @@ def command(directory: Path, *arguments: str, checkout: Path = CHECKOUT) -> list
     return [sys.executable, "-m", "mmclip", "run", "--directory", str(directory), *config, *arguments]
 
 
-def run(directory: Path, *arguments: str, checkout: Path = CHECKOUT) -> subprocess.CompletedProcess[str]:
-    """Run it to its end; the process's output is one text."""
+def run(
+    directory: Path, *arguments: str, checkout: Path = CHECKOUT, variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run it to its end, with further environment variables; the process's output is one text."""
     return subprocess.run(
         command(directory, *arguments, checkout=checkout),
         cwd=checkout,
-        env=environment(),
+        env=environment(**variables or {}),
         umask=0o022,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         check=False,
+        timeout=PATIENCE,
     )
 
 

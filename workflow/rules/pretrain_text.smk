@@ -26,4 +26,4 @@ rule pretrain_text:
     shell:
         "python -m mmclip pretrain-text --ingest '{input.ingest}' --corpus {params.corpus}"
         " --shards '{params.shards}' --settings {params.settings:q}"
-        " --checkpoints {params.checkpoints} --threads {threads} -o {output} 2>&1 | tee {log}"
+        " --checkpoints {params.checkpoints}/{params.code} --threads {threads} -o {output} 2>&1 | tee {log}"

@@ -100,9 +100,6 @@ class Optimisation(Settings):
     clip: float = Field(1.0, ge=0, description="largest norm of the gradient; 0 does not clip")
     precision: Literal["fp32", "bf16"] = Field("bf16", description="of the towers; losses are in fp32")
     freeze: tuple[str, ...] = Field((), description="parameters whose names start so are not trained")
-    rate_factors: dict[str, float] = Field(
-        {}, description="beginning of parameters' names -> factor of their learning rate"
-    )
     threads: int | None = Field(None, ge=1, description="CPU threads; none leaves it to torch")
     workers: int = Field(1, ge=0, description="threads that prepare batches; the batches do not depend on it")
 

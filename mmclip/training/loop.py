@@ -21,7 +21,7 @@ from mmclip.errors import UserError
 from mmclip.tables.files import PRIVATE, write_json
 from mmclip.training.checkpoint import Checkpoints, restore
 from mmclip.training.distributed import World, any_rank, barrier
-from mmclip.training.optimiser import learning_rate, make_optimiser, set_rate
+from mmclip.training.optimiser import learning_rate, make_optimiser
 from mmclip.training.progress import Curve, Reporter, Row
 from mmclip.training.task import Task, total_loss
 
@@ -114,7 +114,8 @@ class _Trainer:
         """One optimiser step; returns its values."""
         torch.manual_seed(int(generator(self.seed, "step", step, self.world.rank).integers(2**62)))  # dropout
         rate = learning_rate(step, self.steps, self.settings)
-        set_rate(self.optimiser, rate)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
         self.run.train()
         losses: dict[str, Tensor] = self.run(batch.to(self.world.device), step)
         loss = total_loss(losses)

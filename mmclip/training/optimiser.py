@@ -17,59 +17,24 @@ def make_optimiser(module: nn.Module, settings: Optimisation) -> torch.optim.Ada
     Parameters that the settings freeze get no gradient from here on.
 
     Raises:
-        UserError: a name under `freeze` or `rate_factors` fits no parameter, or nothing is left to train.
+        UserError: a name under `freeze` fits no parameter, or nothing is left to train.
     """
-    named = _named(module)
     for prefix in settings.freeze:
-        frozen = [parameter for name, parameter in named.items() if name.startswith(prefix)]
+        names = {name.removeprefix("model."): parameter for name, parameter in module.named_parameters()}
+        frozen = [parameter for name, parameter in names.items() if name.startswith(prefix)]
         if not frozen:
-            raise UserError(_unknown("freeze", prefix, named))
+            known = sorted({".".join(name.split(".")[:2]) for name in names})
+            raise UserError(f"optimisation.freeze: no parameter starts with {prefix!r}; there are {', '.join(known)}")
         for parameter in frozen:
             parameter.requires_grad_(False)
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if not trained:
         raise UserError("optimisation.freeze: leaves nothing to train")
-    factors = _rate_factors(module, settings)
-    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
-    for parameter in trained:
-        groups.setdefault((factors[parameter], parameter.ndim >= 2), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {"params": members, "weight_decay": settings.weight_decay * decays, "rate_factor": factor}
-            for (factor, decays), members in groups.items()
-        ],
-        lr=settings.learning_rate,
-        betas=settings.betas,
-        fused=True,
-    )
-
-
-def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """Give every group of parameters its share of a learning rate."""
-    for group in optimiser.param_groups:
-        group["lr"] = rate * group["rate_factor"]
-
-
-def _rate_factors(module: nn.Module, settings: Optimisation) -> dict[nn.Parameter, float]:
-    """The factor of each parameter's learning rate: that of the longest beginning of its name, else 1."""
-    named = _named(module)
-    for prefix in settings.rate_factors:
-        if not any(name.startswith(prefix) for name in named):
-            raise UserError(_unknown("rate_factors", prefix, named))
-    found: dict[nn.Parameter, float] = {}
-    for name, parameter in named.items():
-        prefixes = [prefix for prefix in settings.rate_factors if name.startswith(prefix)]
-        found[parameter] = settings.rate_factors[max(prefixes, key=len)] if prefixes else 1.0
-    return found
-
-
-def _named(module: nn.Module) -> dict[str, nn.Parameter]:
-    return {name.removeprefix("model."): parameter for name, parameter in module.named_parameters()}
-
-
-def _unknown(key: str, prefix: str, named: dict[str, nn.Parameter]) -> str:
-    known = sorted({".".join(name.split(".")[:2]) for name in named})
-    return f"optimisation.{key}: no parameter starts with {prefix!r}; there are {', '.join(known)}"
+    groups = [
+        {"params": [parameter for parameter in trained if parameter.ndim >= 2], "weight_decay": settings.weight_decay},
+        {"params": [parameter for parameter in trained if parameter.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas, fused=True)
 
 
 def learning_rate(step: int, steps: int, settings: Optimisation) -> float:

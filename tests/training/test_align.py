@@ -17,7 +17,7 @@ from mmclip.models.dual_encoder import DualEncoder
 from mmclip.objectives.protocol import Features, Objective
 from mmclip.training.align import Aligner, distinct_rows, is_decoupled, make_objectives
 from mmclip.training.distributed import World
-from mmclip.training.optimiser import learning_rate, make_optimiser, set_rate
+from mmclip.training.optimiser import learning_rate, make_optimiser
 from mmclip.training.stage import _Sources, pretrain
 from mmclip.training.task import total_loss
 from tests.training.conftest import LANGUAGES, SmallData, experiment
@@ -152,19 +152,6 @@ def test_norms_and_biases_do_not_decay_and_frozen_parts_stay() -> None:
         make_optimiser(nn.Sequential(nn.Linear(2, 2)), Optimisation(steps=1, freeze=("text.",)))
     with pytest.raises(UserError, match="leaves nothing to train"):
         make_optimiser(nn.Sequential(nn.Linear(2, 2)), Optimisation(steps=1, freeze=("0",)))
-
-
-def test_parts_learn_at_rates_of_their_own() -> None:
-    """The longest beginning of a name decides, and the schedule multiplies."""
-    module = nn.ModuleDict({"text": nn.ModuleDict({"table": nn.Embedding(4, 2), "top": nn.Linear(2, 2)})})
-    factors = {"text": 0.5, "text.table": 5.0}
-    optimiser = make_optimiser(module, Optimisation(steps=1, rate_factors=factors))
-    set_rate(optimiser, 0.01)
-    rates = {id(p): group["lr"] for group in optimiser.param_groups for p in group["params"]}
-    found = {name: rates[id(parameter)] for name, parameter in module.named_parameters()}
-    assert found == pytest.approx({"text.table.weight": 0.05, "text.top.weight": 0.005, "text.top.bias": 0.005})
-    with pytest.raises(UserError, match=r"optimisation\.rate_factors: no parameter starts with 'image'"):
-        make_optimiser(module, Optimisation(steps=1, rate_factors={"image": 2.0}))
 
 
 def test_a_diverging_run_stops_and_names_step_and_ids(

@@ -127,6 +127,10 @@ class LanguageModelling(Settings):
     reset_positions: bool = Field(
         False, description="positions of the second sentence start again, as XLM's do and XLM-R's never did"
     )
+    distinct: bool = Field(
+        False,
+        description="learn from each distinct sentence once, however often reports repeat it (Lee et al. 2022)",
+    )
     evaluate: int = Field(64, ge=1, description="validation texts a language that are scored before and after")
 
 

@@ -61,6 +61,18 @@ def read_texts(files: Sequence[Path], studies: pl.DataFrame, split: str, languag
     return texts.with_columns(order.alias("order")).sort("order", "study_id").drop("order")
 
 
+def distinct_sentences(texts: pl.DataFrame) -> pl.DataFrame:
+    """The texts of :func:`read_texts` with each distinct sentence in one study only; studies left empty are dropped.
+
+    A sentence is known by its wording in the study's first language here, so that its translations stay together.
+    """
+    long = texts.with_row_index("text").explode("sentences", "indices")
+    place = ["study_id", "indices"]
+    first = long.unique(place, keep="first", maintain_order=True).unique("sentences", keep="first", maintain_order=True)
+    kept = long.join(first.select(place), on=place, how="semi", maintain_order="left")
+    return kept.group_by("text", "study_id", "language", maintain_order=True).agg("sentences", "indices").drop("text")
+
+
 def sentence_vectors(targets: pl.DataFrame) -> tuple[pl.DataFrame, Vectors]:
     """The soft label vectors of sentences, from a targets table.
 

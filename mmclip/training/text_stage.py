@@ -13,7 +13,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from mmclip.config.training import ExperimentSettings
-from mmclip.data.corpus import Corpus, read_texts
+from mmclip.data.corpus import Corpus, distinct_sentences, read_texts
 from mmclip.data.masking import MaskedBatches
 from mmclip.data.ragged import Ints
 from mmclip.errors import UserError
@@ -72,7 +72,8 @@ def pretrain_text(
         tokenizer = (
             load_tokenizer(tower.name) if tower.kind == "pretrained" else train_tokenizer(texts, settings.tokenizer)
         )
-        batches = _batches(settings, texts, studies, tokenizer, world)
+        learned = distinct_sentences(texts) if settings.language_modelling.distinct else texts
+        batches = _batches(settings, learned, studies, tokenizer, world)
         torch.manual_seed(settings.seed)
         module = LanguageModel(masked_language_model(tower, tokenizer), settings.optimisation.precision == "bf16")
         module.to(world.device)
@@ -81,6 +82,7 @@ def pretrain_text(
         steps = count_steps(settings.optimisation, len(batches.corpus) / settings.optimisation.batch_size)
         summary = {
             "texts": len(batches.corpus),
+            "sentences": len(batches.corpus.sentence),
             "languages": list(languages),
             "vocabulary": len(tokenizer),
             "steps": steps,

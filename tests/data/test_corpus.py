@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmclip.config.training import TextMix, Tokenizer
-from mmclip.data.corpus import Corpus, read_texts
+from mmclip.data.corpus import Corpus, distinct_sentences, read_texts
 from mmclip.data.ragged import combine_segments, pad_rows, ranges
 from mmclip.data.sampler import choose_sentences
 from mmclip.data.targets import combine_vectors
@@ -72,6 +72,17 @@ def targets(vectors: dict[str, list[float]] = SENTENCE_VECTORS) -> pl.DataFrame:
 @pytest.fixture
 def texts(tmp_path: Path) -> pl.DataFrame:
     return read_texts([shard(tmp_path / "corpus.parquet")], STUDIES, "train", LANGUAGES)
+
+
+def test_a_sentence_that_reports_repeat_is_kept_once_with_its_translations(texts: pl.DataFrame) -> None:
+    again = texts.filter(pl.col("study_id") == "s1").with_columns(study_id=pl.lit("s9"))
+    found = distinct_sentences(pl.concat([texts, again]).sort("language", "study_id"))
+    assert {(study, language): sentences for study, language, sentences, _ in found.rows()} == {
+        ("s1", "deu_Latn"): ["Kein Erguss.", "Ödem."],
+        ("s1", "eng_Latn"): ["No effusion.", "Heart is big.", "Edema."],
+    }
+    assert found["indices"].to_list() == [[0, 2], [0, 1, 2]]
+    assert found.columns == texts.columns and found.dtypes == texts.dtypes
 
 
 @pytest.fixture

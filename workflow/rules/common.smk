@@ -33,7 +33,9 @@ shell.prefix(
 
 def write_controller():
     """Write down who runs the workflow here, for `mmclip run` to tell a killed run from one that goes on."""
-    Path(liveness.CONTROLLER_RECORD).write_text(liveness.controller())
+    record, own = Path(liveness.CONTROLLER_RECORD), liveness.controller()
+    if not record.exists() or record.read_text() != own:  # `mmclip run` has written it under a lock
+        record.write_text(own)
 
 
 def write_notice():

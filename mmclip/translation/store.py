@@ -19,7 +19,7 @@ from types import TracebackType
 
 from mmclip.errors import UserError
 from mmclip.liveness import alive, controller
-from mmclip.tables.files import make_private_file
+from mmclip.tables.files import locked, make_private_file
 from mmclip.translation.engine import Translated
 
 LEASE = 1800.0
@@ -53,11 +53,12 @@ class Store:
         self._owner = controller()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            make_private_file(path)
-            self._database = sqlite3.connect(path, timeout=_WAIT, isolation_level=None)
-            self._database.execute(f"PRAGMA journal_mode = {'DELETE' if shared else 'WAL'}")
-            self._database.execute(f"PRAGMA synchronous = {'FULL' if shared else 'NORMAL'}")
-            self._database.executescript(_SCHEMA)
+            with locked(path):  # two that change the journal's mode at once do not wait for each other, but fail
+                make_private_file(path)
+                self._database = sqlite3.connect(path, timeout=_WAIT, isolation_level=None)
+                self._database.execute(f"PRAGMA journal_mode = {'DELETE' if shared else 'WAL'}")
+                self._database.execute(f"PRAGMA synchronous = {'FULL' if shared else 'NORMAL'}")
+                self._database.executescript(_SCHEMA)
         except (OSError, sqlite3.Error) as error:
             raise UserError(f"{path}: cannot be used as the store of translations ({error}); move it away") from error
 
@@ -68,7 +69,8 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._database.execute("DELETE FROM claims WHERE owner = ?", (self._owner,))
-        self._database.close()
+        with locked(self.path):  # the last to close puts the journal away
+            self._database.close()
 
     def get(self, keys: Iterable[bytes]) -> dict[bytes, Translated]:
         """The translations that are there."""

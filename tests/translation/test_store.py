@@ -5,6 +5,7 @@ import os
 import signal
 import stat
 import time
+from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -96,6 +97,30 @@ def _claim_and_sleep(path: Path, claimed: Event) -> None:
         store.claim(KEYS[:10])
         claimed.set()
         time.sleep(60)
+
+
+def _open_often(folder: str, failed: "Queue[str]", start: Event) -> None:
+    start.wait(30)
+    for number in range(40):
+        try:
+            with Store(Path(folder) / f"{number}.sqlite") as store:
+                store.put({KEYS[number]: Translated(f"{os.getpid()}")})
+        except UserError as error:
+            failed.put(str(error))
+
+
+def test_many_open_a_new_store_at_once(tmp_path: Path) -> None:
+    start, failed = SPAWN.Event(), SPAWN.Queue()
+    processes = [SPAWN.Process(target=_open_often, args=(str(tmp_path), failed, start)) for _ in range(6)]
+    for process in processes:
+        process.start()
+    time.sleep(1.0)
+    start.set()
+    for process in processes:
+        process.join(120)
+        assert process.exitcode == 0
+    assert failed.empty(), failed.get()
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_a_killed_process_loses_its_claims_and_nothing_else(tmp_path: Path) -> None:

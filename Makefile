@@ -7,7 +7,7 @@ export HF_HUB_OFFLINE = 1
 # two test processes on two cores: a library that starts two threads in each only makes them wait for each other
 test: export OMP_NUM_THREADS = 1
 
-.PHONY: install demo demo-full test test-slow test-all lint format schemas clean
+.PHONY: install demo demo-full test test-slow test-all lint format schemas picture clean
 
 install: $(STAMP)
 
@@ -50,6 +50,11 @@ format: $(STAMP)
 # The JSON schemas that the workflow checks configs with are generated from the pydantic models.
 schemas: $(STAMP)
 	$(BIN)/python -m mmclip.config.schema workflow/schemas
+
+# The README's picture: the first screen of the demo's report.
+picture:
+	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --disable-background-networking \
+	  --window-size=1280,1010 --screenshot=docs/images/report.png file://$(CURDIR)/results/demo/report/report.html
 
 clean:
 	rm -rf $(VENV) .build results .snakemake

@@ -1,6 +1,6 @@
 """What the demo's models score, over seeds: zero-shot accuracy and class retrieval in 21 languages, held-out wording.
 
-    python benchmarks/demo.py --seeds 0 1 2 --json docs/results/demo.json      # about 12 minutes a seed on two cores
+    python benchmarks/demo.py --seeds 0 1 2 --json docs/results/demo.json      # about 7 minutes a seed on two cores
     python benchmarks/demo.py --check                                         # one stored seed, drawn at random, again
 
 The data stay those of seed 0; a seed changes the models. `--check` exits 1 where the mean of the stored seeds misses a

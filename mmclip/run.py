@@ -73,8 +73,9 @@ def machine(arguments: Sequence[str]) -> list[str]:
     if given & {*ELSEWHERE}:
         return []
     cores = [] if given & {*CORES} else ["--cores", "all"]
+    # joined by "=", since `--resources a b` would take a target that follows it
     limited = given & {"--resources", "--res"} or Path("/dev/nvidia0").exists()
-    return [*cores, *([] if limited else ["--resources", f"gpu={os.cpu_count()}"])]
+    return [*cores, *([] if limited else [f"--resources=gpu={os.cpu_count()}"])]
 
 
 def claim(directory: Path) -> None:

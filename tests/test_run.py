@@ -145,7 +145,7 @@ def test_configuration(arguments: list[str], chosen: list[str]) -> None:
 
 def test_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "exists", lambda path: False)
-    free = ["--resources", f"gpu={os.cpu_count()}"]
+    free = [f"--resources=gpu={os.cpu_count()}"]
     assert machine([]) == ["--cores", "all", *free]
     assert machine(["--cores", "2"]) == free
     assert machine(["--cores=2", "--resources", "gpu=1"]) == []
@@ -153,6 +153,16 @@ def test_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     assert machine(["--executor=slurm", "--jobs", "5"]) == []
     monkeypatch.setattr(Path, "exists", lambda path: True)
     assert machine([]) == ["--cores", "all"]
+
+
+def test_a_target_comes_first(tmp_path: Path) -> None:
+    target = "results/tiny/ingest/phantom"
+    words = [target, "--dry-run", "--directory", str(tmp_path), "--configfile", str(ROOT / "tests/config/tiny.yaml")]
+    command = [sys.executable, "-m", "mmclip", "run", *words]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert told.returncode == 0, told.stderr
+    assert "ingest:" in told.stdout + told.stderr
+    assert "translate:" not in told.stdout + told.stderr
 
 
 def test_the_shipped_configs_are_right() -> None:

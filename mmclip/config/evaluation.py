@@ -65,7 +65,6 @@ class EvaluateSettings(Settings):
     benchmarks: dict[str, Benchmark] = Field({}, description="data set -> benchmark")
     split: Literal["val", "test"] = Field("test", description="val to choose settings; test for the final score only")
     resamples: int = Field(1000, ge=0, description="bootstrap draws of patients")
-    level: float = Field(0.95, gt=0, lt=1, description="coverage of intervals")
     precision_at: tuple[Cutoff, ...] = (1, 2, 5, 10)
     recall_at: tuple[Cutoff, ...] = (1, 5, 10)
     probe_fractions: tuple[Share, ...] = Field((1.0,), description="shares of the training images for linear_probe")

@@ -24,7 +24,6 @@ def class_precision(
     patients: Sequence[str],
     cutoffs: Sequence[int],
     resamples: int,
-    level: float,
 ) -> list[Row]:
     """P@K in one language: every prompt is a query for the images of its class, every image one for the prompts of its.
 
@@ -43,11 +42,11 @@ def class_precision(
             fitting = min(k, len(draw))  # a draw of patients with few images may hold fewer than all of them
             return np.array([precision_at_k(similarity[:, draw], labels[:, None] == truth[draw], fitting).mean()])
 
-        (interval,) = bootstrap(by_text, patients, min(resamples, 200), level)
+        (interval,) = bootstrap(by_text, patients, min(resamples, 200))
         rows.append(("text_to_image", "precision_at_k", k, interval))
     for k in (k for k in cutoffs if k <= len(queries)):
         per_image = precision_at_k(similarity.T, truth[:, None] == labels, k)
-        (interval,) = mean_intervals(per_image[None], patients, resamples, level)
+        (interval,) = mean_intervals(per_image[None], patients, resamples)
         rows.append(("image_to_text", "precision_at_k", k, interval))
     return rows
 
@@ -60,7 +59,6 @@ def instance_recall(
     texts: Mapping[str, str],
     cutoffs: Sequence[int],
     resamples: int,
-    level: float,
 ) -> list[Row]:
     """Recall@K and mean rank of a study's own text among all, and of its image among all.
 
@@ -87,6 +85,6 @@ def instance_recall(
     for direction, rank in by_direction.items():
         scores = np.stack([*(recall_at_k(rank, k) for k in cutoffs), rank.astype(np.float64)])
         names = [*(("recall_at_k", k) for k in cutoffs), ("mean_rank", None)]
-        intervals = mean_intervals(scores, people, resamples, level)
+        intervals = mean_intervals(scores, people, resamples)
         rows += [(direction, name, k, interval) for (name, k), interval in zip(names, intervals, strict=True)]
     return rows

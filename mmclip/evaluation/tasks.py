@@ -66,7 +66,7 @@ def _zero_shot(run: Run) -> Result:
     truth, patients = _labels(samples), [sample.patient_id for sample in samples]
     by_language = zero_shot.scores(run.features(samples), run.encoder, run.test.prompts, run.test.classes)
     settings, scale = run.settings, run.encoder.logit_scale
-    measured = zero_shot.measure(by_language, scale, truth, patients, settings.resamples, settings.level)
+    measured = zero_shot.measure(by_language, scale, truth, patients, settings.resamples)
     rows = [run.row(language, metric, interval, len(samples)) for language, metric, interval in measured]
     constant = Interval(zero_shot.constant_predictor(truth), np.nan, np.nan)
     rows.append(run.row("none", "constant_accuracy", constant, len(samples)))
@@ -89,7 +89,6 @@ def _retrieval(run: Run) -> Result:
             [s.patient_id for s in labelled],
             settings.precision_at,
             settings.resamples,
-            settings.level,
         )
         rows += [run.row(code, m, i, len(labelled), direction=d, k=k) for d, m, k, i in found]
     for code, texts in run.test.texts.items():
@@ -101,7 +100,6 @@ def _retrieval(run: Run) -> Result:
             texts,
             settings.recall_at,
             settings.resamples,
-            settings.level,
         )
         n = sum(sample.study_id in texts for sample in everything)
         wording = run.test.texts_from.get(code, run.test.test_text)
@@ -175,7 +173,7 @@ def _supervised(run: Run, scores: NDArray[np.float32], percent: int) -> list[Met
         return np.array([accuracy(t, p), balanced_accuracy(t, p), macro_f1(t, p), macro_auroc(t, s)])
 
     patients = [sample.patient_id for sample in samples]
-    intervals = bootstrap(values, patients, min(run.settings.resamples, 300), run.settings.level)
+    intervals = bootstrap(values, patients, min(run.settings.resamples, 300))
     return [run.row("none", name, one, len(samples), k=percent) for name, one in zip(names, intervals, strict=True)]
 
 
@@ -213,7 +211,7 @@ def _audit(run: Run) -> Result:
             ) -> NDArray[np.float64]:
                 return np.array([audit.negation_accuracy(says[draw], shows[draw])])
 
-            (interval,) = bootstrap(accuracy_of, patients, settings.resamples, settings.level)
+            (interval,) = bootstrap(accuracy_of, patients, settings.resamples)
             rows.append(run.row(code, "negation_accuracy", interval, len(samples)))
     return [*rows, *_means(rows)], PREDICTIONS.empty()
 

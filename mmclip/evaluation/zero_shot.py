@@ -36,7 +36,6 @@ def measure(
     truth: NDArray[np.int64],
     patients: Sequence[str],
     resamples: int,
-    level: float,
 ) -> list[tuple[str, str, Interval]]:
     """(language, metric, value with interval) of accuracy, balanced accuracy and macro AUROC in each language, of their
     means over languages, and of the worst language.
@@ -77,7 +76,7 @@ def measure(
             values = by_draw(draw)
             return np.append(values, [values.mean(), values.min()])
 
-        intervals = bootstrap(with_summary, patients, draws, level)
+        intervals = bootstrap(with_summary, patients, draws)
         rows += [(code, name, interval) for code, interval in zip([*languages, MEAN, WORST], intervals, strict=True)]
     return rows
 

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 Values = NDArray[np.float64]
 Draw = NDArray[np.int64]
 
+LEVEL = 0.95
+"""Coverage of intervals."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -44,7 +47,6 @@ def bootstrap(
     statistic: Callable[[Draw], Values],
     patients: Sequence[str],
     resamples: int = 1000,
-    level: float = 0.95,
     seed: int = 0,
 ) -> list[Interval]:
     """Percentile intervals of one or more statistics over patients.
@@ -54,19 +56,17 @@ def bootstrap(
             a difference) belongs inside, so that it is recomputed in each draw.
         patients: patient of each sample; fewer than two different ones give nan bounds.
         resamples: number of draws; 0 gives nan bounds.
-        level, seed: coverage, seed.
+        seed: of the draws.
     """
     values = np.atleast_1d(statistic(np.arange(len(patients))))
     wanted = resamples if len(set(patients)) > 1 else 0
     draws = [np.atleast_1d(statistic(draw)) for draw in patient_draws(patients, wanted, seed)]
-    return _intervals(values, draws, level)
+    return _intervals(values, draws)
 
 
-def mean_intervals(
-    scores: Values, patients: Sequence[str], resamples: int = 1000, level: float = 0.95, seed: int = 0
-) -> list[Interval]:
+def mean_intervals(scores: Values, patients: Sequence[str], resamples: int = 1000, seed: int = 0) -> list[Interval]:
     """Intervals of the means of per-sample scores: [k, n] -> k intervals, all from the same draws."""
-    return bootstrap(lambda draw: scores[:, draw].mean(1), patients, resamples, level, seed)
+    return bootstrap(lambda draw: scores[:, draw].mean(1), patients, resamples, seed)
 
 
 def two_level_bootstrap(
@@ -74,7 +74,6 @@ def two_level_bootstrap(
     patients: Sequence[str],
     statistic: Callable[[Values], Values],
     resamples: int = 1000,
-    level: float = 0.95,
     seed: int = 0,
 ) -> list[Interval]:
     """Intervals for a method: seeds are drawn first, then patients; languages stay fixed.
@@ -90,12 +89,12 @@ def two_level_bootstrap(
     for draw in patient_draws(patients, resamples, seed):
         chosen = rng.integers(seeds, size=seeds)
         draws.append(np.atleast_1d(statistic(correct[chosen][:, :, draw].mean((0, 2)))))
-    return _intervals(np.atleast_1d(statistic(correct.mean((0, 2)))), draws, level)
+    return _intervals(np.atleast_1d(statistic(correct.mean((0, 2)))), draws)
 
 
-def _intervals(values: Values, draws: Sequence[Values], level: float) -> list[Interval]:
+def _intervals(values: Values, draws: Sequence[Values]) -> list[Interval]:
     """Percentile intervals over the draws in which a value is defined (AUROC is not where a class was not drawn)."""
-    tail = (1 - level) / 2 * 100
+    tail = (1 - LEVEL) / 2 * 100
     out = []
     for number, value in enumerate(values):
         of_value = np.array([draw[number] for draw in draws])

@@ -176,7 +176,7 @@ def test_the_same_run_gives_the_same_bytes(
 def test_the_config_digest_is_that_of_the_settings(
     results: Path, phantom: Phantom, model_folder: Path, settings: EvaluateSettings, tmp_path: Path
 ) -> None:
-    other = run(phantom, model_folder, settings.model_copy(update={"level": 0.9}), "text", tmp_path)
+    other = run(phantom, model_folder, settings.model_copy(update={"resamples": 5}), "text", tmp_path)
     assert other[0].config_digest != rows_of(results, "text")[0].config_digest
 
 

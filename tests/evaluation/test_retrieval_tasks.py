@@ -20,7 +20,7 @@ def test_identical_texts_are_one_item_and_ties_count_against() -> None:
     encoder = ToyEncoder({"one": AXES[0], "two": AXES[1], "three": AXES[2]})
     images = AXES[[0, 0, 1, 1]]  # the last one looks like "two", and its text is "three"
     texts = {"a": "one", "b": "one", "c": "two", "d": "three"}
-    rows = instance_recall(images, list("abcd"), list("pqrs"), encoder, texts, (1, 2), 10, 0.95)
+    rows = instance_recall(images, list("abcd"), list("pqrs"), encoder, texts, (1, 2), 10)
     assert by_key(rows) == {
         ("image_to_text", "recall_at_k", 1): 0.75,
         ("image_to_text", "recall_at_k", 2): 0.75,
@@ -34,11 +34,9 @@ def test_identical_texts_are_one_item_and_ties_count_against() -> None:
 
 def test_images_of_studies_without_a_text_are_left_out() -> None:
     encoder = ToyEncoder({"one": AXES[0], "two": AXES[1]})
-    rows = instance_recall(
-        AXES[[0, 2, 1]], ["a", "x", "b"], list("pqr"), encoder, {"a": "one", "b": "two"}, (1,), 0, 0.9
-    )
+    rows = instance_recall(AXES[[0, 2, 1]], ["a", "x", "b"], list("pqr"), encoder, {"a": "one", "b": "two"}, (1,), 0)
     assert by_key(rows)["image_to_text", "recall_at_k", 1] == 1
-    assert instance_recall(AXES[:1], ["x"], ["p"], encoder, {"a": "one"}, (1,), 0, 0.9) == []
+    assert instance_recall(AXES[:1], ["x"], ["p"], encoder, {"a": "one"}, (1,), 0) == []
 
 
 def test_precision_at_k_by_class() -> None:
@@ -46,7 +44,7 @@ def test_precision_at_k_by_class() -> None:
     prompts = {"A": ("a",), "B": ("b1", "b2")}
     truth = np.array([0, 0, 1, 1])
     rows = by_key(
-        class_precision(AXES[[0, 0, 1, 2]], encoder, prompts, ("A", "B"), truth, list("pqrs"), (1, 2, 3, 9), 20, 0.95)
+        class_precision(AXES[[0, 0, 1, 2]], encoder, prompts, ("A", "B"), truth, list("pqrs"), (1, 2, 3, 9), 20)
     )
     # nearest images: a -> 0 0 | b1 -> 1 2 | b2 -> 2, then both of A at equal distance
     assert rows["text_to_image", "precision_at_k", 1] == 1
@@ -61,9 +59,7 @@ def test_draws_with_fewer_images_than_k_do_not_fail() -> None:
     encoder = ToyEncoder({"a": AXES[0], "b": AXES[1]})
     patients = ["p", "q", "q", "q", "q"]  # a draw of p and p holds two images
     truth = np.array([0, 1, 1, 1, 1])
-    rows = class_precision(
-        AXES[truth], encoder, {"A": ("a",), "B": ("b",)}, ("A", "B"), truth, patients, (5,), 40, 0.95
-    )
+    rows = class_precision(AXES[truth], encoder, {"A": ("a",), "B": ("b",)}, ("A", "B"), truth, patients, (5,), 40)
     assert by_key(rows) == {("text_to_image", "precision_at_k", 5): pytest.approx(0.5)}
 
 

@@ -30,7 +30,7 @@ def scores() -> dict[str, np.ndarray]:
 
 
 def measured(by_language: dict[str, np.ndarray], resamples: int = 50) -> dict[tuple[str, str], zero_shot.Interval]:
-    rows = zero_shot.measure(by_language, SCALE, TRUTH, PATIENTS, resamples, 0.95)
+    rows = zero_shot.measure(by_language, SCALE, TRUTH, PATIENTS, resamples)
     return {(language, metric): interval for language, metric, interval in rows}
 
 
@@ -66,7 +66,7 @@ def test_auroc_compares_images_that_are_near_to_every_sentence_with_images_that_
     classes = np.array([0, 1] * 5)
     values = (offset[:, None] + 0.01 * np.eye(2)[classes]).astype(np.float32)
     assert macro_auroc(classes, values.astype(np.float64)) < 0.6, "the cosine alone ranks images by their offset"
-    rows = zero_shot.measure({"x": values}, 1.0, classes, PATIENTS, 0, 0.95)
+    rows = zero_shot.measure({"x": values}, 1.0, classes, PATIENTS, 0)
     assert {metric: interval.value for _, metric, interval in rows} == {
         "accuracy": 1, "balanced_accuracy": 1, "auroc": 1
     }  # fmt: skip
@@ -101,6 +101,6 @@ def test_intervals_are_those_of_the_plain_metrics() -> None:
     for metric, plain in (("accuracy", accuracy), ("balanced_accuracy", balanced_accuracy)):
         for code, values in by_language.items():
             predicted = values.argmax(1)
-            (expected,) = bootstrap(lambda i, p=predicted, m=plain: np.array([m(TRUTH[i], p[i])]), PATIENTS, 50, 0.95)
+            (expected,) = bootstrap(lambda i, p=predicted, m=plain: np.array([m(TRUTH[i], p[i])]), PATIENTS, 50)
             found = rows[code, metric]
             assert (found.value, found.low, found.high) == pytest.approx((expected.value, expected.low, expected.high))

@@ -92,6 +92,6 @@ def _reach(cue: Match, clauses: Clauses, begins: frozenset[int]) -> list[int]:
     direction = clauses.direction(cue)
     if direction != "backward":
         ahead = list(range(cue.end, clauses.forward(cue, begins)))
-        if direction == "forward" or not begins.isdisjoint(ahead):
+        if direction == "forward" or not begins.isdisjoint(ahead) or clauses.has_complement(cue):
             return ahead
     return list(range(cue.start - 1, clauses.backward(cue) - 1, -1))

@@ -72,9 +72,16 @@ def _mentions(tokens: Tokens, rules: Rules) -> list[Match]:
         if len(matches) == 1:
             kept += [m for m in matches if rules.mentions[m.rule].kind != "exclude"]
             continue
-        excluded = {i for m in matches if rules.mentions[m.rule].kind == "exclude" for i in range(m.start, m.end)}
-        kept += longest(m for m in matches if excluded.isdisjoint(range(m.start, m.end)))
+        excluded = [m for m in matches if rules.mentions[m.rule].kind == "exclude"]
+        kept += longest(m for m in matches if not any(_looks_only(m, other) for other in excluded))
     return sorted(kept)
+
+
+def _looks_only(mention: Match, exclusion: Match) -> bool:
+    """Whether words that only look like a mention overlap it, and are not a part of a longer one."""
+    inside = mention.start <= exclusion.start and exclusion.end <= mention.end
+    longer = mention.end - mention.start > exclusion.end - exclusion.start
+    return mention.start < exclusion.end and exclusion.start < mention.end and not (inside and longer)
 
 
 def _mention(decision: Decision, tokens: Tokens, rules: Rules) -> Mention:

@@ -119,12 +119,13 @@ class Clauses:
         Args:
             mentioned: words at which a mention begins; a verb after one of them closes the statement.
         """
-        hedge = self.role(cue) == "uncertain" and not self._rules[cue.rule].commas
+        enumerates = self._rules[cue.rule].commas
+        hedge = self.role(cue) == "uncertain" and not enumerates
         passed = verb = False
         stop = min(len(self.words), cue.end + REACH)
         for i in range(cue.end, stop):
             role = self.roles[i]
-            if self._begins[i] and i > cue.end:
+            if self._begins[i] and i > cue.end and not (enumerates and role == "status"):
                 return i
             if role == "break" or role in ("negation", "uncertain_first", "drop"):
                 return i
@@ -156,6 +157,11 @@ class Clauses:
             if self._begins[i] and role != "and":
                 return i
         return first
+
+    def has_complement(self, cue: Match) -> bool:
+        """Whether a cue after a comma weighs words of its own: "effusion, possibly from pleuritis" states effusion."""
+        before, after = cue.start - 1, cue.end
+        return before >= 0 and self._is_comma(before) and after < len(self.words) and not self.roles[after]
 
     def _is_comma(self, at: int) -> bool:
         """Whether the word is a comma that stands alone, not that of ", and" or ", or"."""

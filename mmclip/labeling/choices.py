@@ -23,9 +23,12 @@ def open_choices(decisions: list[Decision], clauses: Clauses, rules: Rules) -> l
     Args:
         decisions: in order of place.
     """
+    observation = [rules.mentions[decision.match.rule].observation for decision in decisions]
     doubted: dict[int, Match] = {}
     for group, choice in _alternatives(decisions, clauses):
-        named = {rules.mentions[decisions[k].match.rule].observation for k in group}
+        if len(group) > 2 and observation[group[0]] == "Lung Opacity":
+            group = group[1:]  # "opacities, atelectasis or pneumonia": what is seen, and then what it may be
+        named = {observation[k] for k in group}
         if len(named) > 1 and named != ONE_PICTURE:
             doubted |= dict.fromkeys(group, choice)
     number = {decision.match.start: k for k, decision in enumerate(decisions)}

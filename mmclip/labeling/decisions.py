@@ -8,7 +8,7 @@ from mmclip.labeling.anatomy import called_normal, predicate
 from mmclip.labeling.patterns import Match
 from mmclip.labeling.rules import HEDGING, STATES, MentionRule, Rules
 from mmclip.labeling.scope import Clauses
-from mmclip.observations import ABSENT, PRESENT, UNCERTAIN, State
+from mmclip.observations import ABSENT, PRESENT, SUPPORT_DEVICES, UNCERTAIN, State
 
 _PREDICATE_STATES: dict[str, int] = {
     "normal": ABSENT,
@@ -66,6 +66,8 @@ def _stated(
     if rule.kind == "anatomy":
         cue = predicate(match, clauses, subjects)
         return (_PREDICATE_STATES[clauses.role(cue)], cue) if cue else None
+    if rule.observation == SUPPORT_DEVICES:  # wires that are intact are there
+        return STATES[rule.state], None
     normal = called_normal(match, clauses)
     return (ABSENT, normal) if normal else (STATES[rule.state], None)
 

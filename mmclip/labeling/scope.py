@@ -121,13 +121,14 @@ class Clauses:
         """
         enumerates = self._rules[cue.rule].commas
         hedge = self.role(cue) == "uncertain" and not enumerates
+        asks = self.role(cue) == "drop"  # "follow up for resolution of pneumonia" asks for all of it
         passed = verb = False
         stop = min(len(self.words), cue.end + REACH)
         for i in range(cue.end, stop):
             role = self.roles[i]
             if self._begins[i] and i > cue.end and not (enumerates and role == "status"):
                 return i
-            if role == "break" or role in ("negation", "uncertain_first", "drop"):
+            if role == "break" or (role in ("negation", "uncertain_first", "drop") and not asks):
                 return i
             if role == "verb" and passed:
                 verb = True

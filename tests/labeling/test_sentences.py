@@ -31,7 +31,8 @@ def test_sentence(text: str, states: dict[str, str | None]) -> None:
 
 
 def test_there_are_enough_sentences() -> None:
-    assert len(_CASES) >= 150
+    assert len(_CASES) >= 400
+    assert sum("?" in states.values() for case in _CASES for states in case.values[1:]) >= 60
 
 
 @pytest.mark.parametrize(("rule", "text", "states"), rules_for("eng_Latn").examples())

@@ -18,7 +18,13 @@ from collections.abc import Callable, Iterable
 
 TERMS: dict[str, tuple[str, ...]] = {
     "Atelectasis": ("atelectasis", "atelectases", "atelectatic", "collapse"),
-    "Cardiomegaly": ("cardiomegaly", "enlarged heart", "cardiac enlargement", "heart is enlarged", "enlarged cardiac silhouette"),
+    "Cardiomegaly": (
+        "cardiomegaly",
+        "enlarged heart",
+        "cardiac enlargement",
+        "heart is enlarged",
+        "enlarged cardiac silhouette",
+    ),
     "Consolidation": ("consolidation", "consolidations", "consolidative"),
     "Edema": ("edema", "vascular congestion", "congestive heart failure", "chf"),
     "Pleural Effusion": ("effusion", "effusions", "pleural fluid"),
@@ -73,8 +79,10 @@ def negspacy() -> Labeler:
 def medspacy() -> Labeler:
     """medspaCy's context with its own rules; historical and hypothetical mentions do not count."""
     import medspacy as library
+    from loguru import logger
     from medspacy.ner import TargetRule
 
+    logger.remove()  # one line for every token is most of its time
     pipeline = library.load(medspacy_enable=["medspacy_pyrush", "medspacy_target_matcher", "medspacy_context"])
     pipeline.get_pipe("medspacy_target_matcher").add([TargetRule(term, name) for name, term in _patterns()])
 

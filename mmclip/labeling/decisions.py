@@ -53,6 +53,9 @@ def decide(matches: list[Match], clauses: Clauses, rules: Rules, subjects: dict[
             by_role = reached.get(match.start, {})
             if cue:  # "the heart may be enlarged": the doubt reaches the predicate
                 by_role = {**reached.get(cue.start, {}), **by_role}
+            if rules.mentions[match.rule].observation == SUPPORT_DEVICES:
+                # a doubt behind a device is about its place: "the catheter tip may be in the azygos vein"
+                by_role = {r: c for r, c in by_role.items() if r != "uncertain" or c.start < match.start}
             role, result = next(((role, result) for role, result in _ORDER if role in by_role), ("", state))
             state, cue = result, by_role.get(role, cue)
         decisions.append(Decision(match, state, cue))

@@ -30,8 +30,9 @@ from typing import Any
 import polars as pl
 
 from mmclip.labeling import extractor
+from mmclip.labeling.aggregation import disagreements
 from mmclip.labeling.extractor import extract, label_sentence
-from mmclip.observations import PRESENT, UNCERTAIN, State, aggregate
+from mmclip.observations import COLUMNS, OBSERVATIONS, PRESENT, UNCERTAIN, State, aggregate
 from mmclip.sentences import split
 from mmclip.tables.files import write_json
 
@@ -173,7 +174,7 @@ def measure_peers(rows: Rows, python: str) -> tuple[Rows, dict[str, float]]:
     return table, speeds
 
 
-def disagreements(rows: Rows, labels: Labels) -> Rows:
+def differences(rows: Rows, labels: Labels) -> Rows:
     """Reports whose label of one of the seven differs from the human one, with the rules behind it, without text."""
     out: Rows = []
     for row, states in zip(rows, labels, strict=True):
@@ -187,6 +188,17 @@ def disagreements(rows: Rows, labels: Labels) -> Rows:
             entry = {"report": row["id"], "observation": name, "human": human, "ours": ours, "rules": rules}
             out.append({**entry, "read": not unread(row["id"])})
     return out
+
+
+def aggregations(rows: Rows) -> dict[str, int]:
+    """Observation -> reports of which our aggregation and that of CheXpert's release say different things."""
+    columns: dict[str, list[Any]] = {"id": [], **{name: [] for name in COLUMNS}}
+    for row in rows:
+        for states in map(label_sentence, split(row["text"])):
+            columns["id"].append(row["id"])
+            for name, observation in zip(COLUMNS, OBSERVATIONS, strict=True):
+                columns[name].append(states[observation])
+    return disagreements(pl.DataFrame(columns, schema_overrides=dict.fromkeys(COLUMNS, pl.Int8)), "id")
 
 
 def failures(table: Rows, speed: float) -> list[str]:
@@ -225,16 +237,19 @@ def main() -> int:
     rows = reports(Path(folder))
     labels, speed = read_labels(rows)
     if arguments.disagreements:
-        write_json(disagreements(rows, labels), arguments.disagreements)
+        write_json(differences(rows, labels), arguments.disagreements)
         return 0
     table, speeds = measure(rows, labels, narrow_labels(rows)), {"mmclip": speed}
     if arguments.peers:
         peers, speeds = measure_peers(rows, arguments.peers)
         table += peers
     show(table, speeds)
+    differing = {name: count for name, count in aggregations(rows).items() if count}
+    print(f"aggregation, present first and as released: {differing} of {len(rows)} reports each differ")
     if arguments.json:
         rates = {name: round(value) for name, value in speeds.items()}
-        write_json({"reports_per_second": rates, "rows": table}, arguments.json)
+        results = {"reports_per_second": rates, "aggregations_differ": differing, "rows": table}
+        write_json(results, arguments.json)
     missed = failures(table, speeds["mmclip"]) if arguments.check else []
     for line in missed:
         print(f"not reached: {line}", file=sys.stderr)

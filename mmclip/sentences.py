@@ -12,8 +12,9 @@ The rules, each for a habit of reports:
   does ``0 ? 1 mg``, where a dash was lost.
 * An empty line, a line that starts with a list marker, and a section header end a sentence without a stop. So does the
   next number of a running list (``1. Edema 2. Effusion``).
-* A line end inside a paragraph ends a sentence only if the next line starts with a capital and its first word would
-  have fitted on the line: then somebody broke the line on purpose, not an editor that wraps.
+* A line end inside a paragraph ends a sentence only if the next line starts with a capital, its first word would have
+  fitted on the line, and the line does not end in "by", "the" and the like: then somebody broke the line on purpose,
+  not an editor that wraps.
 
 Every pattern is linear in the length of the text.
 """
@@ -27,7 +28,7 @@ _SECTION = (
     r"(?:FINDINGS?|IMPRESSIONS?|CONCLUSIONS?|INTERPRETATION|OPINION|SUMMARY|DIAGNOSIS|"
     r"INDICATIONS?|(?:CLINICAL\ {1,3})?(?:HISTORY|INFORMATION|INDICATION)|REASON(?:\ {1,3}FOR\ {1,3}[A-Z]{4,12})?|"
     r"TECHNIQUE|COMPARISONS?|EXAM(?:INATION)?|PROCEDURE|STUDY|(?:FINAL\ {1,3})?REPORT|WET\ {1,3}READ|"
-    r"ADDENDUM|NOTIFICATION|RECOMMENDATIONS?)"
+    r"ADDENDUM|NOTIFICATION|RECOMMENDATION(?:S|\(S\))?)"
 )
 _HEADER = rf"{_SECTION}(?:\ {{0,3}}(?:/|&|AND)\ {{0,3}}{_SECTION})?\ {{0,3}}:"
 _ALONE = rf"{_SECTION}(?=[ \t\r]{{0,20}}(?:\n|\Z))"
@@ -76,6 +77,10 @@ _ABBREVIATIONS = frozenset(
     {"a.m", "p.m", "etc", "al", "inc", "dept", "ext", "min", "max", "ave", "incl", "excl", "temp", "no"}
 )
 """Abbreviations that end a sentence only before a capital."""
+_INITIALS = re.compile(r"[A-Za-z](?:\.[A-Za-z])+")
+"""Initials with stops between them (``R.U.L``); they too end a sentence only before a capital."""
+_GOES_ON = frozenset({"a", "an", "and", "at", "by", "for", "from", "in", "is", "of", "on", "or", "the", "to", "with"})
+"""Words that no sentence ends with: a line that does was wrapped."""
 _WIDTHS = (60, 100)
 """No editor wraps below the first; a longer line than the second is not a wrapped one."""
 
@@ -172,6 +177,8 @@ def _abbreviates(text: str, match: re.Match[str]) -> bool:
         return True
     if word in _ABBREVIATIONS:
         return after.isdigit() if word == "no" else not after.isupper()
+    if _INITIALS.fullmatch(before):
+        return not after.isupper()
     if len(before) == 1 and before.isupper():  # R. and L. are sides; J. after a title or initial is a name
         former = token[-2].lower().rstrip(".") if len(token) > 1 else ""
         return before in "RL" or former in _TITLES or len(former) == 1
@@ -183,7 +190,8 @@ def _line_ends(text: str, match: re.Match[str], width: int) -> bool:
     after = match.end()
     if match.group().count("\n") > 1 or _MARKER_AHEAD.match(text, after) or _HEADER_AHEAD.match(text, after):
         return True
-    if not text[after : after + 1].isupper():
+    last = text[max(0, match.start() - 9) : match.start()].split()
+    if not text[after : after + 1].isupper() or (last and last[-1] in _GOES_ON):
         return False
     first = text[after : after + width].split(None, 1)[0]
     line = match.start() - (text.rfind("\n", max(0, match.start() - width), match.start()) + 1)

@@ -184,6 +184,11 @@ WRONG = {
     "a search experiment without images": ("experiment: three_m_clip", "experiment: text", "not of task align"),
     "an unknown engine": ("engine: phrasebook", "engine: nllb", "no engine 'nllb'"),
     "a text encoder that is not there": ("  text: tests/config/text.yaml\n", "", "no experiment 'text' of task text"),
+    "a policy without its classifier": (
+        "shards: 2\n",
+        "shards: 2\n\ndisambiguate: {policies: {Edema: U-MultiClass}}\n",
+        "'Edema' is U-MultiClass, but classify.multiclass of the classifiers lacks it",
+    ),
     "no YAML": ("shards: 2", "shards: [2", "not valid YAML"),
 }
 

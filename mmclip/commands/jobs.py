@@ -43,6 +43,7 @@ def filter_shard(
     corpus: Annotated[Path, typer.Option()],
     rejected: Annotated[Path, typer.Option()],
     faults: Annotated[Path | None, typer.Option(help="injected faults, for the oracle variant")] = None,
+    thresholds: Annotated[Path | None, typer.Option(help="those drawn for the language")] = None,
     settings: Settings = "{}",
 ) -> None:
     """Score and filter the translations of one shard."""
@@ -50,8 +51,26 @@ def filter_shard(
     from mmclip.config.filtering import Filtering
     from mmclip.filtering.stage import filter_shard as stage
 
-    chosen = load(Filtering, settings)
-    say(stage(chosen, sentences, language, variant, scored=scored, corpus=corpus, rejected=rejected, faults=faults))
+    outputs = {"scored": scored, "corpus": corpus, "rejected": rejected}
+    say(stage(load(Filtering, settings), sentences, language, variant, **outputs, faults=faults, thresholds=thresholds))
+
+
+@app.command(hidden=True)
+def draw_thresholds(
+    sentences: Annotated[Path, typer.Option(help="folder of translations")],
+    language: Annotated[str, typer.Option()],
+    shards: Shards,
+    output: Output,
+    seed: Annotated[int, typer.Option()] = 0,
+    settings: Settings = "{}",
+) -> None:
+    """Draw the filter's thresholds for a language from a sample of its translations."""
+    from mmclip.config.base import load
+    from mmclip.config.filtering import Filtering
+    from mmclip.filtering.thresholds import draw_thresholds as stage
+
+    files = all_files(shard_files(sentences, language, shards))
+    say(stage(load(Filtering, settings), files, language, output, seed))
 
 
 @app.command(hidden=True)
@@ -75,6 +94,10 @@ def label_shard(
     shard: Shard,
     sentence_labels: Annotated[Path, typer.Option()],
     labels: Annotated[Path, typer.Option()],
+    source: Annotated[
+        Literal["rules", "official:chexpert", "official:negbio", "file"],
+        typer.Option(help="which labels of the data set's studies count"),
+    ] = "rules",
     settings: Settings = "{}",
 ) -> None:
     """Label the sentences and studies of one shard."""
@@ -83,4 +106,4 @@ def label_shard(
     from mmclip.labeling.stage import label as stage
 
     number, count = number_of(shard)
-    say(stage(load(LabelSettings, settings), studies, number, count, sentence_labels, labels))
+    say(stage(load(LabelSettings, settings), studies, number, count, sentence_labels, labels, source))

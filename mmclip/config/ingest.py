@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from mmclip.config.base import Settings, parse
 from mmclip.errors import UserError
@@ -15,6 +15,20 @@ from mmclip.observations import OBSERVATIONS
 SectionPolicy = Literal["both", "findings", "impression", "longest"]
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+ChosenLabels = Literal["rules", "official:chexpert", "official:negbio", "file"]
+
+
+def _observations(columns: dict[str, str]) -> dict[str, str]:
+    for name in columns:
+        if name not in OBSERVATIONS:
+            raise ValueError(f"{name!r} is not one of the 14 observations ({', '.join(OBSERVATIONS)})")
+    return columns
+
+
+ObservationColumns = Annotated[dict[str, str], AfterValidator(_observations)]
+"""Observation -> column."""
 
 
 class SplitShares(Settings):
@@ -58,15 +72,7 @@ class Columns(Settings):
     view: str | None = None
     split: str | None = Field(None, description="official split: train, val, test or their usual synonyms")
     language: str | None = Field(None, description="FLORES-200 code of the text")
-    labels: dict[str, str] = Field({}, description="observation -> column with 1, 0, -1 or nothing")
-
-    @field_validator("labels")
-    @classmethod
-    def _observations(cls, labels: dict[str, str]) -> dict[str, str]:
-        for name in labels:
-            if name not in OBSERVATIONS:
-                raise ValueError(f"{name!r} is not one of the 14 observations ({', '.join(OBSERVATIONS)})")
-        return labels
+    labels: ObservationColumns = Field({}, description="observation -> column with 1, 0, -1 or nothing")
 
     @model_validator(mode="after")
     def _enough(self) -> Columns:
@@ -82,6 +88,37 @@ class Columns(Settings):
         return single | {f"labels.{name}": column for name, column in self.labels.items()}
 
 
+class GivenLabels(Settings):
+    """Which labels of a data set count, and where those are that it brings."""
+
+    source: ChosenLabels = Field(
+        "rules",
+        description="which labels of its studies and images count: those that the rules read from their reports, or"
+        " those that it brings, by the name of what made them. With rules, labels that it brings are kept as `file`,"
+        " for studies without a report and for benchmarks. A text's sentences are labelled by the rules in any case",
+    )
+    kind: Literal["study", "image"] = Field("study", description="what a label describes")
+    file: Path | None = Field(
+        None,
+        description="table of labels (CSV, TSV, Parquet, gzipped or not); without it, `columns.labels` of the table",
+    )
+    id: str | None = Field(None, description="its column of study ids; of kind image, of images as `columns.image` has")
+    columns: ObservationColumns = Field(
+        {}, description="observation -> its column; without it, the columns that have the observations' names"
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> GivenLabels:
+        if (self.file is None) != (self.id is None) or (self.columns and self.file is None):
+            raise ValueError("file, and id, the column of its ids, belong together (columns.labels is for the table)")
+        return self
+
+    @property
+    def name(self) -> str:
+        """The column `label_source` of the labels that the data set brings."""
+        return "file" if self.source == "rules" else self.source
+
+
 class TableSource(Settings):
     """A table of the user's studies (CSV, TSV or Parquet, by its ending) with images and reports."""
 
@@ -95,14 +132,23 @@ class TableSource(Settings):
     language: str = Field(ENGLISH, description="language of the reports where no column says it")
     sections: SectionPolicy = Field("both", description="what of a report becomes a study's text")
     splits: SplitShares = SplitShares()
-    label_kind: Literal["study", "image"] = Field("study", description="what a row's labels describe")
-    label_source: str = "file"
+    labels: GivenLabels = GivenLabels()
     error_budget: Fraction = Field(0.001, description="share of rows that may be skipped before the stage fails")
     pixel_limit: int = Field(128_000_000, ge=1, description="larger images are skipped unread")
     version: str = Field("", description="of the data set, for the card")
     licence: str = Field("unknown", description="for the card")
     share: Literal["public", "restricted"] = Field("restricted", description="restricted: nothing of it may be shown")
     workers: int = Field(4, ge=1, description="threads that read the files; the result does not depend on it")
+
+    @model_validator(mode="after")
+    def _has_its_labels(self) -> TableSource:
+        if self.labels.file is not None and self.columns.labels:
+            raise ValueError("labels.file and columns.labels: give one of them")
+        if self.labels.source != "rules" and self.labels.file is None and not self.columns.labels:
+            raise ValueError(f"labels.source: {self.labels.source} needs labels; give labels.file or columns.labels")
+        if self.labels.kind == "image" and self.columns.image is None:
+            raise ValueError("labels.kind: image needs columns.image")
+        return self
 
     @field_validator("language")
     @classmethod

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from mmclip.config.base import Settings
+from mmclip.config.label_sources import DEFAULT_SOURCES, LabelSource
 from mmclip.observations import NO_FINDING, OBSERVATIONS
 
 Policy = Literal["U-Ignore", "U-Zeros", "U-Ones", "U-SelfTrained", "U-MultiClass"]
 """What becomes of an uncertain label (Irvin et al. 2019, section 4)."""
 
-LabelSource = Literal["rules", "official:chexpert", "official:negbio", "file", "truth"]
+Constant = Literal["U-Zeros", "U-Ones"]
+
+Side = Literal["image", "text"]
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+Range = tuple[Share, Share]
+
+PREDICTED = frozenset({"U-SelfTrained", "U-MultiClass"})
+"""Policies that replace an uncertain label by a classifier's probability that the observation is present."""
 
 DEFAULT_POLICIES: dict[str, Policy] = {
     # CheXpert's own choice, by validation AUROC (Irvin et al. 2019, table 3). 3M-CLIP names the same three policies
@@ -36,7 +47,7 @@ DEFAULT_POLICIES: dict[str, Policy] = {
 }
 """The policy of each observation. No Finding is never uncertain."""
 
-DEFAULT_FALLBACK: dict[str, Literal["U-Zeros", "U-Ones"]] = {
+DEFAULT_FALLBACK: dict[str, Constant] = {
     # U-Zeros is within .01 AUROC of the chosen policy for the three observations that a classifier settles (Irvin et
     # al. 2019, table 3), and a false positive makes unlike pairs alike.
     "Consolidation": "U-Zeros",
@@ -53,6 +64,13 @@ def _uncertain_ones(values: dict[str, str]) -> dict[str, str]:
     return values
 
 
+def _ordered(values: dict[str, Range]) -> dict[str, Range]:
+    for name, (low, high) in values.items():
+        if low > high:
+            raise ValueError(f"{name!r}: the range ends ({high:g}) before it begins ({low:g})")
+    return values
+
+
 class LabelSettings(Settings):
     """Observations from report texts."""
 
@@ -63,27 +81,102 @@ class LabelSettings(Settings):
     )
 
 
-class DisambiguateSettings(Settings):
+class SidePolicies(Settings):
+    """How uncertain labels are settled, by observation."""
+
+    policies: Annotated[dict[str, Policy], AfterValidator(_uncertain_ones)] = Field(
+        default_factory=dict, description="observation -> policy, where it shall differ from the default"
+    )
+    fallback: Annotated[dict[str, Constant], AfterValidator(_uncertain_ones)] = Field(
+        default_factory=dict,
+        description="observation -> what settles it where its policy has no prediction, as for a text without an"
+        " image; U-Zeros if not given",
+    )
+    smoothing: Annotated[dict[str, Range], AfterValidator(_uncertain_ones), AfterValidator(_ordered)] = Field(
+        default_factory=dict,
+        description="observation of policy U-Ones or U-Zeros -> range that its value is drawn from, once for each study"
+        " (label smoothing; Pham et al. 2021 take 0.55 to 0.85 for ones and 0 to 0.3 for zeros)",
+    )
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """What becomes of one observation's uncertain labels on one side.
+
+    Attributes:
+        policy: as the config or the default says.
+        fallback: what settles it where `predicted` and there is no prediction.
+        smoothing: the range that a value is drawn from, instead of 0 or 1.
+        predicted: whether a classifier's prediction settles it.
+    """
+
+    policy: Policy
+    fallback: Constant
+    smoothing: tuple[float, float] | None
+    predicted: bool
+
+
+class DisambiguateSettings(SidePolicies):
     """Soft label vectors from labels, with uncertain ones settled."""
 
     label_sources: tuple[LabelSource, ...] = Field(
-        ("rules", "official:chexpert", "official:negbio", "file"),
+        DEFAULT_SOURCES,
         min_length=1,
         description="which labels of a study or image count, the first that it has: rules first, so that images and"
         " their texts are labelled alike; official labels for images without a report",
     )
-    policies: Annotated[dict[str, Policy], AfterValidator(_uncertain_ones)] = Field(
-        default_factory=dict, description="observation -> policy, where it shall differ from the default"
-    )
-    fallback: Annotated[dict[str, Literal["U-Zeros", "U-Ones"]], AfterValidator(_uncertain_ones)] = Field(
-        default_factory=dict,
-        description="observation -> what settles it where its policy has no prediction; U-Zeros if not given",
+    image: SidePolicies = Field(SidePolicies(), description="what differs for images")
+    text: SidePolicies = Field(SidePolicies(), description="what differs for texts: studies and sentences")
+    one_hot: bool = Field(
+        False,
+        description="vectors of 42: present, absent and uncertain as slots of each observation, so that texts are also"
+        " alike in what they deny; U-MultiClass then fills the slot of the uncertain and needs no classifier",
     )
 
-    def policy(self, observation: str) -> Policy:
-        """The policy of an observation; No Finding is never uncertain and has U-Zeros."""
-        return self.policies.get(observation, DEFAULT_POLICIES.get(observation, "U-Zeros"))
+    @model_validator(mode="after")
+    def _consistent(self) -> DisambiguateSettings:
+        sides = [self.treatments(side) for side in ("image", "text")]
+        for name, *of_sides in zip(OBSERVATIONS, *sides, strict=True):
+            policies = [treatment.policy for treatment in of_sides]
+            if self.one_hot and "U-Ignore" in policies:
+                raise ValueError(
+                    f"one_hot: {name!r} has policy U-Ignore, but slots without an entry would let another sentence's"
+                    " denial through; use U-MultiClass, which gives doubt a slot of its own"
+                )
+            if not self.one_hot and {*policies} == PREDICTED:
+                raise ValueError(
+                    f"policies: {name!r} is {policies[0]} for images and {policies[1]} for texts; one classifier"
+                    " predicts it, so that both must be the same"
+                )
+        for where, given, used in (
+            ("smoothing", self.smoothing, sides),
+            ("image.smoothing", self.image.smoothing, sides[:1]),
+            ("text.smoothing", self.text.smoothing, sides[1:]),
+        ):
+            for name in given:
+                if all(side[OBSERVATIONS.index(name)].smoothing is None for side in used):
+                    raise ValueError(f"{where}: {name!r} is neither U-Ones nor U-Zeros, which alone have a range")
+        return self
 
-    def without_prediction(self, observation: str) -> Literal["U-Zeros", "U-Ones"]:
-        """What settles an observation whose policy needs a prediction that does not exist."""
-        return self.fallback.get(observation, DEFAULT_FALLBACK.get(observation, "U-Zeros"))
+    def treatments(self, side: Side) -> tuple[Treatment, ...]:
+        """What becomes of each observation on a side, in the order of the observations.
+
+        A side's own entry goes before the one for both sides, and that before the default. No Finding is never
+        uncertain and has U-Zeros.
+        """
+        own = self.image if side == "image" else self.text
+        policies: dict[str, Policy] = DEFAULT_POLICIES | self.policies | own.policies
+        fallback: dict[str, Constant] = DEFAULT_FALLBACK | self.fallback | own.fallback
+        smoothing = self.smoothing | own.smoothing
+        out = []
+        for name in OBSERVATIONS:
+            policy = policies.get(name, "U-Zeros")
+            out.append(
+                Treatment(
+                    policy=policy,
+                    fallback=fallback.get(name, "U-Zeros"),
+                    smoothing=smoothing.get(name) if policy in ("U-Ones", "U-Zeros") else None,
+                    predicted=policy == "U-SelfTrained" or (policy == "U-MultiClass" and not self.one_hot),
+                )
+            )
+        return tuple(out)

@@ -18,6 +18,7 @@ from mmclip.config.training import ExperimentSettings
 from mmclip.config.translation import Translation
 from mmclip.errors import UserError
 from mmclip.languages import ENGLISH, LANGUAGES
+from mmclip.observations import OBSERVATIONS
 
 Source = Annotated[PhantomSource | TableSource, Field(discriminator="kind")]
 
@@ -105,5 +106,20 @@ def check_run(config: Path, root: Path) -> None:
             raise UserError(f"{file}: text_experiment: {config} names no experiment {text!r} of task text")
         if not set(experiment.data.chosen_languages()) & set(settings.languages):
             raise UserError(f"{file}: data.languages: none of them is among the languages of {config}")
+    _check_classifiers(settings, experiments, config)
     if settings.search is not None and experiments[settings.search.experiment].task != "align":
         raise UserError(f"{config}: search.experiment: {settings.search.experiment!r} is not of task align")
+
+
+def _check_classifiers(settings: Config, experiments: dict[str, ExperimentSettings], config: Path) -> None:
+    """A policy and the classifiers that are to settle it must speak of the same observations."""
+    classifiers = [one.classify for one in experiments.values() if one.task == "classify"]
+    three_way = {name for one in classifiers for name in one.multiclass}
+    for side in ("image", "text") if classifiers else ():
+        for name, chosen in zip(OBSERVATIONS, settings.disambiguate.treatments(side), strict=True):
+            if chosen.predicted and (chosen.policy == "U-MultiClass") != (name in three_way):
+                found = "has" if name in three_way else "lacks"
+                raise UserError(
+                    f"{config}: disambiguate.policies: {name!r} is {chosen.policy}, but classify.multiclass of the "
+                    f"classifiers {found} it; make the two agree"
+                )

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from mmclip.config.base import Settings
+from mmclip.config.label_sources import DEFAULT_SOURCES, LabelSource
 from mmclip.config.models import ModelSettings
 from mmclip.languages import LANGUAGES
 from mmclip.observations import OBSERVATIONS
@@ -137,6 +138,11 @@ class LanguageModelling(Settings):
 class Classify(Settings):
     """Label classifiers for uncertain labels (Irvin et al. 2019, section 4)."""
 
+    label_sources: tuple[LabelSource, ...] = Field(
+        DEFAULT_SOURCES,
+        min_length=1,
+        description="which labels of an image or its study it learns from, the first that it has",
+    )
     multiclass: tuple[str, ...] = Field(
         ("Cardiomegaly", "Pleural Effusion"),
         description="with three classes (U-MultiClass); the others ignore uncertain labels (U-SelfTrained)",
@@ -145,7 +151,11 @@ class Classify(Settings):
         "absent", description="what an observation is that no label mentions"
     )
     folds: int = Field(
-        3, ge=2, description="every training image is predicted by a classifier that never saw its patient"
+        5, ge=2, description="every training image is predicted by a classifier that never saw its patient"
+    )
+    release: Literal["out_of_fold", "in_sample"] = Field(
+        "out_of_fold",
+        description="in_sample: the naive form, one classifier that predicts the images it was trained on, as it is",
     )
 
     @field_validator("multiclass")

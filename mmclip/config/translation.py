@@ -73,10 +73,15 @@ class Decoding(Settings):
     beam: int = Field(default=4, ge=1, description="beam width; 1 is greedy")
     no_repeat_ngram: int = Field(default=0, ge=0, description="n-grams that may not repeat; 0 allows all")
     repetition_penalty: float = Field(default=1.0, ge=1.0)
+    retry_ngram: int = Field(
+        default=4,
+        ge=0,
+        description="what loops or does not end is translated again, with no n-gram of so many tokens twice; 0: not",
+    )
     max_input: int = Field(default=510, ge=8, description="source tokens; more are cut off and flagged")
     length_factor: float = Field(default=2.0, gt=0, description="output tokens a source token, at most")
     length_constant: int = Field(default=16, ge=1, description="output tokens beyond that")
-    batch_tokens: int = Field(default=2048, ge=1, description="padded source tokens a batch")
+    batch_tokens: int = Field(default=2048, ge=1, description="padded source tokens a batch; 16384 on a large GPU")
 
     def max_output(self, source_tokens: int) -> int:
         """Tokens after which the decoder of a source of this length is stopped."""
@@ -100,7 +105,7 @@ class CTranslate2(_Local):
     text_prefix: str = Field(default="", description="put before each sentence; {target} is the language's code")
     codes: dict[str, str] = Field(default={}, description="FLORES-200 code -> the model's code")
     compute_type: str = Field(default="default", description="CTranslate2's; default: as converted")
-    workers: int = Field(default=0, ge=0, description="parallel batches; 0: one a core (on a GPU: one)")
+    workers: int = Field(default=0, ge=0, description="parallel batches; 0: one a core of the job (on a GPU: one)")
 
 
 class Nllb(_Local):
@@ -110,7 +115,7 @@ class Nllb(_Local):
     model: Path = Field(description="folder made by mmclip convert")
     tokenizer: Path | None = Field(default=None, description="none: the model's folder")
     compute_type: str = Field(default="default", description="CTranslate2's; default: as converted")
-    workers: int = Field(default=0, ge=0, description="parallel batches; 0: one a core (on a GPU: one)")
+    workers: int = Field(default=0, ge=0, description="parallel batches; 0: one a core of the job (on a GPU: one)")
 
 
 class NllbTransformers(_Local):
@@ -132,6 +137,9 @@ class Translation(Settings):
     engine: str = Field(default="phrasebook", description="the engine of every language that names no other")
     engines_by_language: dict[str, str] = Field(default={}, description="language -> engine")
     block: int = Field(default=1024, ge=1, description="distinct sentences between two writes to the store")
+    max_characters: int = Field(
+        default=2000, ge=100, description="longer sentences are none: they are left untranslated, and flagged"
+    )
     store: Path | None = Field(
         default=None, description="folder of the store of translations; none: .store beside the results"
     )

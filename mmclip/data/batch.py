@@ -16,11 +16,12 @@ class Batch:
     Attributes:
         pixels: [N, 1, H, W] float32, standardised as the model's preprocessing says.
         image_ids: N image ids, for error messages and caches.
-        image_targets: [N, 14] float32 soft label vectors, in the order of ``OBSERVATIONS``.
+        image_targets: [N, L] float32 soft label vectors, in the order of ``OBSERVATIONS``; L is 14, or 42 for one-hot
+            slots.
         input_ids: [M, W] int64 token ids, padded on the right.
         attention_mask: [M, W] int64, 1 at tokens and 0 at padding.
         text_ids: M text ids, ``<study_id>/<language>``.
-        text_targets: [M, 14] float32, of the sentences that the sampled text contains.
+        text_targets: [M, L] float32, of the sentences that the sampled text contains.
         languages: M FLORES-200 codes.
         image_study: [N] int64 number of the image's study; images and texts of equal number are true pairs.
         text_study: [M] int64 number of the text's study.

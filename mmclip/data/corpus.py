@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from mmclip.data.ragged import Ints, Vectors, combine_segments, pad_rows, ranges, segment_sums, starts_of
+from mmclip.data.targets import WIDTHS
 from mmclip.errors import UserError
 from mmclip.models.tokenizer import plain_ids
 from mmclip.observations import OBSERVATIONS
@@ -77,19 +78,25 @@ def sentence_vectors(targets: pl.DataFrame) -> tuple[pl.DataFrame, Vectors]:
     """The soft label vectors of sentences, from a targets table.
 
     Returns:
-        id and row of each sentence, and the vectors [rows, 14].
+        id and row of each sentence, and the vectors [rows, L].
     """
     chosen = targets.filter(pl.col("kind") == "sentence")
     return chosen.select("id", pl.int_range(pl.len(), dtype=pl.Int64).alias("row")), stack_vectors(chosen)
 
 
 def stack_vectors(targets: pl.DataFrame) -> Vectors:
-    """The vectors of a targets table, float32 [rows, 14]."""
-    wrong = targets.filter(pl.col("vector").list.len() != len(OBSERVATIONS))
+    """The vectors of a targets table, float32 [rows, L]; L is 14, or 42 where the first has one-hot slots.
+
+    Raises:
+        UserError: a vector has another length.
+    """
+    lengths = targets["vector"].list.len()
+    width = WIDTHS[-1] if len(targets) and lengths[0] == WIDTHS[-1] else WIDTHS[0]
+    wrong = targets.filter(lengths != width)
     if len(wrong):
-        raise UserError(f"targets: the vector of {wrong['id'][0]!r} does not have {len(OBSERVATIONS)} entries")
+        raise UserError(f"targets: the vector of {wrong['id'][0]!r} does not have {width} entries; run disambiguate")
     flat = targets["vector"].explode(empty_as_null=False).to_numpy().astype(np.float32)
-    return flat.reshape(-1, len(OBSERVATIONS))
+    return flat.reshape(-1, width)
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,7 @@ class Corpus:
         sentence: [S] number of the distinct sentence.
         index: [S] the sentence's number in its study's text.
         row: [S] row of its soft labels in `vectors`.
-        vectors: [V, 14].
+        vectors: [V, L], L = 14 or with one-hot slots 42.
         token_first: [K + 1] where a distinct sentence's tokens start in `tokens`.
         tokens: token ids of the distinct sentences, one after the other.
         frame_ids: ids of the start, end and padding tokens.
@@ -190,7 +197,7 @@ class Corpus:
         return pad_rows(flat, segment_sums(lengths, shown), start, end, padding, self.max_tokens)
 
     def targets(self, places: Ints, shown: Ints) -> Tensor:
-        """Soft labels of texts made of these sentences, float32 [M, 14]; see :func:`combine_segments`."""
+        """Soft labels of texts made of these sentences, float32 [M, L]; see :func:`combine_segments`."""
         return torch.from_numpy(combine_segments(self.vectors[self.row[places]], shown))
 
 

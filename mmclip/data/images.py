@@ -13,7 +13,6 @@ from mmclip.data.corpus import stack_vectors
 from mmclip.data.packed import PackedImages
 from mmclip.data.ragged import Ints, Vectors
 from mmclip.data.randomness import generator, id_hashes
-from mmclip.observations import OBSERVATIONS
 
 
 class ImageSet:
@@ -30,7 +29,7 @@ class ImageSet:
         hashes: of the ids.
         dataset: [n] number of each image's data set in `packs`.
         study: [n] number of each image's study.
-        targets: [n, 14] soft labels, the image's own or else its study's; zeros where there are none.
+        targets: [n, L] soft labels, the image's own or else its study's; zeros where there are none.
         labelled: [n] whether there are soft labels.
     """
 
@@ -69,7 +68,8 @@ class ImageSet:
 
 
 def _targets(frame: pl.DataFrame, targets: pl.DataFrame) -> tuple[Vectors, npt.NDArray[np.bool_]]:
-    vectors = np.concatenate([np.zeros((1, len(OBSERVATIONS)), np.float32), stack_vectors(targets)])
+    known = stack_vectors(targets)
+    vectors = np.concatenate([np.zeros((1, known.shape[1]), np.float32), known])
     rows = targets.with_row_index("row", offset=1).select("id", "kind", pl.col("row").cast(pl.Int64))
     found: dict[str, Any] = {}
     for kind, key in (("image", "image_id"), ("study", "study_id")):

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from mmclip.data.targets import make_exclusive
 from mmclip.observations import NO_FINDING, OBSERVATIONS
 
 Ints = npt.NDArray[np.int64]
@@ -24,17 +25,17 @@ def combine_segments(vectors: Vectors, counts: Ints) -> Vectors:
     The same rule as :func:`mmclip.data.targets.combine_vectors`, for many texts at once.
 
     Args:
-        vectors: [S, 14], text after text.
+        vectors: [S, L], text after text.
         counts: [M] sentences of each text, at least 1.
 
     Returns:
-        [M, 14].
+        [M, L].
     """
     starts = np.cumsum(counts) - counts
     combined: Vectors = np.maximum.reduceat(vectors, starts, axis=0)
     normal = OBSERVATIONS.index(NO_FINDING)
     combined[:, normal] = np.minimum.reduceat(vectors[:, normal], starts)
-    return combined
+    return make_exclusive(combined)
 
 
 def pad_rows(flat: Ints, lengths: Ints, start: int, end: int, padding: int, limit: int) -> tuple[Tensor, Tensor]:

@@ -11,10 +11,29 @@ from typing import Any
 
 import polars as pl
 
+from mmclip.config.filtering import Validation
 from mmclip.errors import UserError
-from mmclip.filtering.sheet import CRITERIA
+from mmclip.filtering.criteria import CRITERIA
+from mmclip.tables.files import read_table, write_json
+from mmclip.tables.filtering import SAMPLE
 
 MARKS = (1, 2, 3, 4, 5)
+
+
+def measure_agreement(settings: Validation, sample: Path, judged: Sequence[Path], output: Path) -> dict[str, int]:
+    """Compare the judges' marks with one another and with the filter; writes ``agreement.json`` (no report text).
+
+    Args:
+        sample: the SAMPLE table that was judged.
+        judged: CSV files with item, judge, accuracy, fluency, consistency, of people and of models.
+
+    Returns:
+        Numbers of items, of judged ones and of judges.
+    """
+    table = read_table(sample, SAMPLE)
+    marks = read_judged(judged, table)
+    write_json(agreement(table, marks, settings.bad_below), output)
+    return {"items": table.height, "judged": marks["item"].n_unique(), "judges": marks["judge"].n_unique()}
 
 
 def read_judged(paths: Sequence[Path], sample: pl.DataFrame) -> pl.DataFrame:

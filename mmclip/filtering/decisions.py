@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import polars as pl
 
 from mmclip.config.filtering import Thresholds
@@ -30,6 +32,8 @@ def rules(thresholds: Thresholds) -> dict[str, pl.Expr]:
         "script": pl.col("score_script") < t.min_script,
         "mojibake": pl.col("score_mojibake") > t.max_mojibake,
         "copy": pl.col("score_copy") > t.max_copy,
+        "similarity": pl.col("score_similarity") < t.min_similarity,
+        "round_trip": (pl.col("score_chrf") < t.min_chrf) | (pl.col("score_bleu") < t.min_bleu),
     }
 
 
@@ -38,13 +42,27 @@ def decide(scored: pl.DataFrame, thresholds: Thresholds) -> pl.DataFrame:
 
     An empty translation has the one reason ``empty``: nothing else can be said of it.
     """
-    reasons = [pl.when(condition).then(pl.lit(reason)) for reason, condition in rules(thresholds).items()]
+    reasons = [
+        pl.when(condition).then(pl.lit(reason))
+        for reason, condition in rules(thresholds).items()
+        if set(condition.meta.root_names()) <= set(scored.columns)  # some scores are made only where asked for
+    ]
     return with_decision(
         scored,
         pl.when(pl.col("score_content") == 0)
         .then(pl.concat_list(pl.lit(EMPTY)))
         .otherwise(pl.concat_list(reasons).list.drop_nulls()),
     )
+
+
+def decide_by_engine(scored: pl.DataFrame, of_engine: Mapping[str, Thresholds], otherwise: Thresholds) -> pl.DataFrame:
+    """:func:`decide` with the thresholds of each sentence's engine; `otherwise` where it has none of its own."""
+    numbered = scored.with_row_index("row")
+    parts = [
+        decide(rows, of_engine.get(str(engine), otherwise))
+        for (engine,), rows in numbered.group_by("engine", maintain_order=True)
+    ]
+    return pl.concat(parts).sort("row").drop("row") if parts else decide(scored, otherwise)
 
 
 def keep_all(sentences: pl.DataFrame) -> pl.DataFrame:

@@ -8,7 +8,8 @@ import polars as pl
 
 from mmclip.config.filtering import Thresholds
 from mmclip.errors import UserError
-from mmclip.filtering.decisions import decide, keep_all
+from mmclip.filtering.decisions import decide, keep_all, rules
+from mmclip.filtering.scores import round_trip
 from mmclip.filtering.scoring import SCORES, score
 from mmclip.languages import ENGLISH, LANGUAGES, language
 from mmclip.sentences import split
@@ -23,6 +24,7 @@ def filter_files(
     output: Path,
     thresholds: Thresholds | None = None,
     source_language: str = ENGLISH,
+    back: Path | None = None,
 ) -> dict[str, int]:
     """Score translations against their sources and say which to keep.
 
@@ -33,6 +35,8 @@ def filter_files(
     Args:
         source: study_id, text (CSV, TSV or Parquet by its ending).
         translation: study_id, language (FLORES-200 code), text.
+        back: study_id, language, text: the translations, translated back into the source's language. Whole texts are
+            compared, by chrF and BLEU.
         output: study_id, language, kept, reasons (joined by ``;`` in CSV and TSV), ``score_*``; rows as in
             `translation`.
 
@@ -44,11 +48,14 @@ def filter_files(
     for row, code in enumerate(joined["language"]):
         if code not in LANGUAGES:
             language(code, f"{translation}: row {row + 1}: language")
+    if back is not None:
+        joined = _with_back(joined, _read(back, ("study_id", "language", "text")), back)
     parts = [
         _verdicts(group, source_language, code, thresholds or Thresholds())
         for (code,), group in joined.group_by("language", maintain_order=True)
     ]
-    table = pl.concat(parts).sort("row").drop("row") if parts else pl.DataFrame(schema=_OUTPUT)
+    columns = dict.fromkeys(ROUND_TRIP, pl.Float32) if back is not None else {}
+    table = pl.concat(parts).sort("row").drop("row") if parts else pl.DataFrame(schema={**_OUTPUT, **columns})
     _write(table, output)
     return {"texts": table.height, "kept": int(table["kept"].sum())}
 
@@ -75,6 +82,30 @@ def _joined(sources: pl.DataFrame, translations: pl.DataFrame, source: Path) -> 
     return joined
 
 
+ROUND_TRIP = ("score_chrf", "score_bleu")
+
+
+def _with_back(joined: pl.DataFrame, backs: pl.DataFrame, path: Path) -> pl.DataFrame:
+    """`joined` with the column ``back``: each text translated back."""
+    key = ["study_id", "language"]
+    twice = backs.filter(backs.select(key).is_duplicated())
+    if twice.height:
+        raise UserError(f"{path}: {' of '.join(twice.select(key).row(0))} occurs more than once; it must be unique")
+    out = joined.join(backs.rename({"text": "back"}), on=key, how="left", maintain_order="left")
+    unknown = out.filter(pl.col("back").is_null())
+    if unknown.height:
+        raise UserError(f"{path}: {' of '.join(unknown.select(key).row(0))} is missing; translate it back too")
+    return out
+
+
+def _round_trip(texts: pl.DataFrame, thresholds: Thresholds) -> pl.DataFrame:
+    """row, the scores of the text translated back, and whether they speak against it."""
+    sources, backs = texts["source"].to_list(), texts["back"].to_list()
+    scores = [round_trip.chrf(sources, backs), round_trip.bleu(sources, backs)]
+    columns = [pl.Series(name, values, dtype=pl.Float32) for name, values in zip(ROUND_TRIP, scores, strict=True)]
+    return texts.select("row").with_columns(columns).with_columns(lost=rules(thresholds)["round_trip"])
+
+
 def _verdicts(texts: pl.DataFrame, source_language: str, code: str, thresholds: Thresholds) -> pl.DataFrame:
     """One row a text: row, study_id, language, kept, reasons, scores."""
     parts = _aligned(texts).with_columns(flags=pl.lit([], dtype=pl.List(pl.String)))
@@ -86,6 +117,13 @@ def _verdicts(texts: pl.DataFrame, source_language: str, code: str, thresholds: 
         pl.col("reasons").explode().drop_nulls().unique(maintain_order=True),
         *(worst[score.worse](pl.col(score.column)) for score in SCORES),
     )
+    if "back" in texts.columns:
+        verdicts = verdicts.join(_round_trip(texts, thresholds), on="row", maintain_order="left")
+        lost = pl.col("lost") & (code != source_language)
+        verdicts = verdicts.with_columns(
+            kept=pl.col("kept") & ~lost,
+            reasons=pl.when(lost).then(pl.concat_list("reasons", pl.lit("round_trip"))).otherwise("reasons"),
+        ).drop("lost")
     return texts.select("row", "study_id", "language").join(verdicts, on="row", maintain_order="left")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,14 +63,14 @@ SCORES: tuple[Score, ...] = (
 )
 
 
-def score(frame: pl.DataFrame, source_language: str, language: str) -> pl.DataFrame:
-    """`frame` (columns source, translation) with a ``score_*`` column for each score, as Float32.
+def score(frame: pl.DataFrame, source_language: str, language: str, more: Sequence[Score] = ()) -> pl.DataFrame:
+    """`frame` (columns source, translation) with a ``score_*`` column for each score and for `more`, as Float32.
 
     Only distinct pairs are looked at: reports repeat themselves, so they are far fewer than rows.
     """
     grouped = frame.group_by("source", "translation", maintain_order=True).len()
     sources, translations, counts = (column.to_list() for column in grouped.iter_columns())
     pairs = Pairs(sources, translations, source_language, language, counts)
-    columns = [pl.Series(score.column, score.function(pairs), dtype=pl.Float32) for score in SCORES]
+    columns = [pl.Series(score.column, score.function(pairs), dtype=pl.Float32) for score in (*SCORES, *more)]
     distinct = grouped.drop("len").with_columns(columns)
     return frame.join(distinct, on=["source", "translation"], how="left", maintain_order="left")

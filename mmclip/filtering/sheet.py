@@ -10,15 +10,9 @@ from typing import Any
 import polars as pl
 from jinja2 import Environment
 
+from mmclip.filtering.criteria import CRITERIA
 from mmclip.languages import LANGUAGES
 from mmclip.tables.files import PRIVATE, write_text
-
-CRITERIA: dict[str, str] = {
-    "accuracy": "The translation says what the source says, no more and no less: findings, sides, numbers, negations.",
-    "fluency": "It reads like a radiologist's sentence in this language.",
-    "consistency": "It fits the sentences before and after it: same terms, same findings.",
-}
-"""What is judged, each from 1 (bad) to 5 (good): the three criteria that 3M-CLIP names, in our words."""
 
 TEMPLATE = Path(__file__).parent / "sheet.html.j2"
 

@@ -12,18 +12,26 @@ def texts(decided: pl.DataFrame, language: str, settings: Filtering) -> tuple[pl
     """The corpus and the rejected texts of a table of decided sentences.
 
     A study is in the corpus when at least `min_kept_share` of its sentences and `min_kept_sentences` are kept; its text
-    is the kept sentences in order, and `reasons` says why others were dropped. A rejected text is whole, with all the
-    reasons against it. Sentences are joined by a space, in Chinese and Japanese by nothing.
+    is the kept sentences in order, and `reasons` says why others were rejected. These are left out, or stand in the
+    source's language where `rejected_sentences` is ``source``. A rejected text is whole, with all the reasons against
+    it. Sentences are joined by a space, in Chinese and Japanese by nothing.
     """
-    rows = decided.sort("study_id", "index").group_by("study_id", maintain_order=True)
     kept = pl.col("kept")
-    studies = rows.agg(
-        enough=(kept.mean() >= settings.min_kept_share) & (kept.sum() >= settings.min_kept_sentences),
-        all_sentences=pl.col("translation"),
-        all_indices=pl.col("index"),
-        sentences=pl.col("translation").filter(kept),
-        indices=pl.col("index").filter(kept),
-        reasons=pl.col("reasons").explode().drop_nulls().unique().sort(),
+    if settings.rejected_sentences == "source":
+        piece, stays = pl.when(kept).then("translation").otherwise("source"), pl.lit(True)
+    else:
+        piece, stays = pl.col("translation"), kept
+    studies = (
+        decided.sort("study_id", "index")
+        .group_by("study_id", maintain_order=True)
+        .agg(
+            enough=(kept.mean() >= settings.min_kept_share) & (kept.sum() >= settings.min_kept_sentences),
+            all_sentences=pl.col("translation"),
+            all_indices=pl.col("index"),
+            sentences=piece.filter(stays),
+            indices=pl.col("index").filter(stays),
+            reasons=pl.col("reasons").explode().drop_nulls().unique().sort(),
+        )
     )
     rejected = studies.filter(~pl.col("enough")).with_columns(sentences="all_sentences", indices="all_indices")
     return _corpus(studies.filter("enough"), language), _corpus(rejected, language)

@@ -1,7 +1,4 @@
-"""The validation sample: a seeded share of kept and of rejected sentences, for judges who do not know which is which.
-
-With the judges' marks it measures how far they agree with one another and with the filter.
-"""
+"""The validation sample: some kept and some rejected sentences, for judges who are not told which is which."""
 
 from __future__ import annotations
 
@@ -13,9 +10,8 @@ import numpy as np
 import polars as pl
 
 from mmclip.config.filtering import Validation
-from mmclip.filtering.agreement import agreement, read_judged
 from mmclip.filtering.sheet import write_sheets
-from mmclip.tables.files import read_tables, write_json, write_table
+from mmclip.tables.files import read_tables, write_table
 from mmclip.tables.filtering import SAMPLE
 from mmclip.tables.schema import check
 from mmclip.tables.translation import SCORED
@@ -24,32 +20,21 @@ SOURCE = "source"
 """Engine of sentences that stand in their source language."""
 
 
-def validate(
-    settings: Validation,
-    scored: Mapping[str, Sequence[Path]],
-    output: Path,
-    seed: int,
-    judged: Sequence[Path] = (),
-) -> dict[str, int]:
-    """Draw the validation sample and write the judges' sheets; with their marks, measure agreement.
+def validate(settings: Validation, scored: Mapping[str, Sequence[Path]], output: Path, seed: int) -> dict[str, int]:
+    """Draw the validation sample and write the judges' sheets.
 
     Args:
         scored: language -> its SCORED shards. Sentences that are the source itself (engine ``source``) have no
             translation to judge and are left out.
-        output: a folder for sample.parquet, sheet.html, sheet.csv (mode 0600: they hold report text) and, where
-            `judged` is given, agreement.json.
-        judged: CSV files with item, judge, accuracy, fluency, consistency.
+        output: a folder for sample.parquet, sheet.html and sheet.csv (mode 0600: they hold report text).
 
     Returns:
-        Numbers of items, of kept ones among them, and of judged ones.
+        Numbers of items, and of kept ones among them.
     """
     sample = draw(scored, settings, seed)
-    marks = read_judged(judged, sample)
     write_table(sample, output / "sample.parquet", SAMPLE)
     write_sheets(sample, output)
-    if judged:
-        write_json(agreement(sample, marks, settings.bad_below), output / "agreement.json")
-    return {"items": sample.height, "kept": int(sample["kept"].sum()), "judged": marks["item"].n_unique()}
+    return {"items": sample.height, "kept": int(sample["kept"].sum())}
 
 
 def draw(scored: Mapping[str, Sequence[Path]], settings: Validation, seed: int) -> pl.DataFrame:

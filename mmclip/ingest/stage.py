@@ -15,7 +15,10 @@ from mmclip.tables.files import atomic, make_folder
 
 _log = logging.getLogger("mmclip.ingest")
 
-_NOT_CONTENT = {"workers", "file", "image_root", "report_root", "version", "licence", "share"}
+_NOT_CONTENT: dict[str, Any] = {
+    **dict.fromkeys(("workers", "file", "image_root", "report_root", "version", "licence", "share"), True),
+    "labels": {"file": True},
+}
 """Settings that say where the data lie or how they are read, or that the card states itself."""
 
 

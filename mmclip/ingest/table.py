@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mmclip.config.ingest import TableSource
@@ -18,6 +18,7 @@ from mmclip.ingest.splits import split_of
 from mmclip.tables.ingest import IMAGES, STUDIES
 from mmclip.tables.labeling import LABELS
 from mmclip.tables.skips import Skips
+from mmclip.tables.user_files import read_labels
 
 
 @dataclass
@@ -52,7 +53,7 @@ def read_table_source(name: str, settings: TableSource, output: Path) -> Dataset
             raise UserError(f"{root}: no such folder; set image_root and report_root to where the files are")
     frame = read_source(settings.file, settings.columns.named(), settings.separator, settings.encoding)
     skips = Skips()
-    rows = _rows(frame.iter_rows(named=True), settings, skips)
+    rows, unused = _labelled(_rows(frame.iter_rows(named=True), settings, skips), settings)
     studies = _studies(rows, settings, skips)
     if not rows and not skips:
         raise UserError(f"{settings.file}: holds no rows; expected one a study or image")
@@ -63,6 +64,7 @@ def read_table_source(name: str, settings: TableSource, output: Path) -> Dataset
         "skipped": skips.counts(),
         "text_from": dict(sorted(Counter(study.text.text_from for study in studies.values()).items())),
         "removed_characters": sum(study.text.removed for study in studies.values()),
+        "labels_without_row": unused,
     }
     tables = {
         "studies": STUDIES.frame([_study_row(study, splits, name) for study in studies.values()]),
@@ -70,7 +72,8 @@ def read_table_source(name: str, settings: TableSource, output: Path) -> Dataset
         "labels": LABELS.frame([row for study in studies.values() for row in _label_rows(study, settings)]),
         "skipped": skips.frame(),
     }
-    return Dataset(tables, counts, {settings.file.name: sha256_of(settings.file)})
+    files = [settings.file, *([settings.labels.file] if settings.labels.file else [])]
+    return Dataset(tables, counts, {file.name: sha256_of(file) for file in files})
 
 
 def _rows(cells: Iterable[dict[str, object]], settings: TableSource, skips: Skips) -> list[Row]:
@@ -81,6 +84,24 @@ def _rows(cells: Iterable[dict[str, object]], settings: TableSource, skips: Skip
         except BadRow as bad:
             skips.add(str(number["id"]).strip() or f"line {number[LINE]}", bad.reason)
     return rows
+
+
+def _labelled(rows: list[Row], settings: TableSource) -> tuple[list[Row], int]:
+    """The rows with the labels of a file of labels, if there is one, and how many of that file belong to no row."""
+    given = settings.labels
+    if given.file is None or given.id is None:
+        return rows, 0
+    table = read_labels(given.file, given.id, given.columns)
+    labels = dict(zip(table["id"], table.drop("id").iter_rows(named=True), strict=True))
+    keys = [row.image if given.kind == "image" else row.study_id for row in rows]
+    unused = len(labels.keys() - set(keys))
+    if rows and unused == len(labels):
+        key = settings.columns.image if given.kind == "image" else settings.columns.id
+        raise UserError(
+            f"{given.file}: none of its {len(labels)} ids in column {given.id!r} is in column {key!r} of "
+            f"{settings.file}; set labels.id and labels.kind to what both have"
+        )
+    return [replace(row, labels=labels.get(key, {})) for row, key in zip(rows, keys, strict=True)], unused
 
 
 def _studies(rows: list[Row], settings: TableSource, skips: Skips) -> dict[str, _Study]:
@@ -167,12 +188,10 @@ def _image_rows(study: _Study, splits: dict[str, str]) -> Iterable[dict[str, obj
 
 def _label_rows(study: _Study, settings: TableSource) -> Iterable[dict[str, object]]:
     """A row for the study by its first row, or one for each image; none where every label is empty."""
-    if not settings.columns.labels:
-        return
     labelled = [(study.first.study_id, study.first)]
-    if settings.label_kind == "image":
+    if settings.labels.kind == "image":
         labelled = [(image_id, row) for image_id, row, _ in study.images]
     for identity, row in labelled:
         if all(state is None for state in row.labels.values()):
             continue
-        yield {"id": identity, "kind": settings.label_kind, "label_source": settings.label_source, **row.labels}
+        yield {"id": identity, "kind": settings.labels.kind, "label_source": settings.labels.name, **row.labels}

@@ -6,7 +6,7 @@ from typing import Literal
 
 import polars as pl
 
-from mmclip.observations import ABSENT, COLUMNS, NO_FINDING, PRESENT, UNCERTAIN, column
+from mmclip.observations import ABSENT, COLUMNS, NO_FINDING, OBSERVATIONS, PRESENT, UNCERTAIN, column
 
 Aggregation = Literal["present_first", "chexpert_release"]
 
@@ -32,3 +32,19 @@ def _state(name: str, aggregation: Aggregation) -> pl.Expr:
     first = pl.when(uncertain & absent).then(UNCERTAIN) if aggregation == "chexpert_release" else pl
     chain = first.when(present).then(PRESENT).when(uncertain).then(UNCERTAIN).when(absent).then(ABSENT)
     return chain.otherwise(None).cast(pl.Int8)
+
+
+def disagreements(sentences: pl.DataFrame, key: str) -> dict[str, int]:
+    """Observation -> texts to which the two aggregations give different states.
+
+    They differ where a text's sentences say all three: present, absent and uncertain.
+
+    Args:
+        sentences, key: as for :func:`aggregate_table`.
+    """
+    paper = aggregate_table(sentences, key, "present_first")
+    release = aggregate_table(sentences, key, "chexpert_release")
+    return {
+        observation: paper.height - int(paper[name].eq_missing(release[name]).sum())
+        for name, observation in zip(COLUMNS, OBSERVATIONS, strict=True)
+    }

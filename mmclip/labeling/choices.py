@@ -44,9 +44,9 @@ def open_choices(decisions: list[Decision], clauses: Clauses, rules: Rules) -> l
 def _alternatives(decisions: list[Decision], clauses: Clauses) -> Iterator[tuple[list[int], Match]]:
     """Neighbouring present mentions that one "or" offers, and that "or".
 
-    Commas go on with the alternatives ("atelectasis, pneumonia, or edema"); "and" ends them ("atelectasis or infiltrate,
-    and an effusion"), and so does "and/or", which offers nothing: of both members of such a pair readers coded each in 14
-    of 14 reports. A slash offers its two neighbours only.
+    Commas go on with the alternatives ("atelectasis, pneumonia, or edema"). "and" ends them ("atelectasis or
+    infiltrate, and an effusion"), and so does "and/or", which offers nothing: readers coded both members of such a pair
+    in 14 of 14 reports. A slash offers its two neighbours only.
     """
     group: list[int] = []
     choice: Match | None = None

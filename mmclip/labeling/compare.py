@@ -10,11 +10,14 @@ import numpy.typing as npt
 import polars as pl
 
 from mmclip.errors import UserError
-from mmclip.labeling.files import read_labels
 from mmclip.observations import COLUMNS, OBSERVATIONS
+from mmclip.tables.user_files import read_labels
 
 _NOT_MENTIONED = 2
 STATES: dict[str, int] = {"present": 1, "absent": 0, "uncertain": -1, "not mentioned": _NOT_MENTIONED}
+
+_NAME, _KAPPA, _CELL = 27, 7, 16
+"""Widths of the table's columns, in characters."""
 
 Codes = npt.NDArray[np.int64]
 
@@ -25,6 +28,7 @@ def compare_labels(labels: pl.DataFrame, other: Path, id_column: str) -> list[di
     Args:
         labels: `id` and the 14 observations.
         other: a file of labels, taken as the truth for F1; observations that it lacks are left out.
+        id_column: the column of its ids.
 
     Returns:
         Rows of observation, state, n (how often the other says so), f1 (None where neither ever says so), and kappa
@@ -36,7 +40,10 @@ def compare_labels(labels: pl.DataFrame, other: Path, id_column: str) -> list[di
     theirs = read_labels(other, id_column)
     both = labels.join(theirs, on="id", how="inner", suffix=":other")
     if both.is_empty():
-        raise UserError(f"{other}: none of its {theirs.height} ids is among the reports' ids")
+        raise UserError(
+            f"{other}: none of its {theirs.height} ids in column {id_column!r} is the id of a report; "
+            "name the column that holds the reports' ids"
+        )
     rows = []
     for name, observation in zip(COLUMNS, OBSERVATIONS, strict=True):
         if name not in theirs.columns:
@@ -54,6 +61,21 @@ def compare_labels(labels: pl.DataFrame, other: Path, id_column: str) -> list[di
             for state, code in STATES.items()
         ]
     return rows
+
+
+def format_comparison(rows: list[dict[str, Any]]) -> str:
+    """The rows of :func:`compare_labels` as a table to read: an observation a line, F1 and number a state."""
+    lines = ["F1 (number in the other labels)".rjust(_NAME + _KAPPA + 2 * _CELL)]
+    lines.append("observation".ljust(_NAME) + "kappa".rjust(_KAPPA) + "".join(name.rjust(_CELL) for name in STATES))
+    for at in range(0, len(rows), len(STATES)):
+        states = rows[at : at + len(STATES)]
+        cells = [f"{_figure(row['f1'])} ({row['n']})".rjust(_CELL) for row in states]
+        lines.append(states[0]["observation"].ljust(_NAME) + _figure(states[0]["kappa"]).rjust(_KAPPA) + "".join(cells))
+    return "\n".join(lines)
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _codes(states: pl.Series) -> Codes:

@@ -11,12 +11,13 @@ import numpy as np
 import polars as pl
 
 from mmclip.config.labeling import DisambiguateSettings
-from mmclip.labeling.policies import PREDICTED, describe, settle
-from mmclip.observations import COLUMNS, OBSERVATIONS, UNCERTAIN
+from mmclip.data.labels import first_source, image_labels
+from mmclip.data.randomness import id_hashes, uniforms
+from mmclip.labeling.policies import NOT_MENTIONED, describe, one_hot, settle
+from mmclip.observations import COLUMNS, UNCERTAIN
 from mmclip.tables.files import read_table, read_tables, write_table
 from mmclip.tables.ingest import IMAGES
 from mmclip.tables.labeling import LABELS, PREDICTIONS, SENTENCE_LABELS, TARGETS
-from mmclip.tables.schema import check
 
 _log = logging.getLogger("mmclip.labeling")
 
@@ -33,7 +34,10 @@ def disambiguate(
 
     An image has the labels of the first of `settings.label_sources` that it or its study has, its own before its
     study's; one without any has no vector, since zeros would say that it is like no text at all. Its uncertain entries
-    take its own prediction; a study's take the mean over its images, and a sentence takes its study's.
+    take its own prediction; a study's take the mean over its images, and a sentence takes its study's: all sentences
+    of a report, and its image, are settled by one value, a smoothed one too. So a text's vector is that of the
+    aggregation of the sentences it contains (:func:`mmclip.data.targets.combine_vectors`), whichever these are.
+    Images have the policies of the image side; studies and sentences those of the text side.
 
     Args:
         ingest: folders of data sets: their images.parquet, and labels.parquet where they have labels.
@@ -42,11 +46,13 @@ def disambiguate(
         predictions: PREDICTIONS of label classifiers, none or several; where two predict the same, the first counts.
 
     Returns:
-        How many vectors of each kind, how many entries were uncertain, and how many of those a prediction settled.
+        How many vectors of each kind, how many entries were uncertain, how many of those a prediction settled, and for
+        how many the policy wanted one in vain.
     """
-    images = read_tables([folder / "images.parquet" for folder in ingest], IMAGES)
+    images = read_tables([folder / "images.parquet" for folder in ingest], IMAGES).select("image_id", "study_id")
     given = [folder / "labels.parquet" for folder in ingest]
-    chosen = _chosen(read_tables([*labels, *(path for path in given if path.exists())], LABELS), settings)
+    all_labels = read_tables([*labels, *(path for path in given if path.exists())], LABELS)
+    chosen = first_source(all_labels, settings.label_sources)
     predicted = _predictions(predictions)
     by_study = _mean_by_study(predicted)
     studies = chosen.filter(pl.col("kind") == "study").select("id", *COLUMNS, pl.col("id").alias("study_id"))
@@ -54,42 +60,19 @@ def disambiguate(
         pl.concat_str("study_id", pl.lit("/"), "index").alias("id"), *COLUMNS, "study_id"
     )
     kinds = {
-        "image": (_image_labels(images, chosen), predicted.drop("study_id"), "id"),
+        "image": (image_labels(images, chosen).rename({"image_id": "id"}), predicted.drop("study_id"), "id"),
         "study": (studies, by_study, "study_id"),
         "sentence": (sentences, by_study, "study_id"),
     }
     tables: list[pl.DataFrame] = []
-    counts: dict[str, Any] = {"uncertain": 0, "predicted": 0}
+    counts: dict[str, Any] = {"uncertain": 0, "predicted": 0, "fallback": 0}
     for kind, (table, probabilities, key) in kinds.items():
-        targets, uncertain, settled = _targets(table, probabilities, key, kind, settings)
+        targets, of_kind = _targets(table, probabilities, key, kind, settings)
         tables.append(targets)
-        counts |= {kind: len(targets), "uncertain": counts["uncertain"] + uncertain}
-        counts["predicted"] += settled
+        counts |= {kind: len(targets), **{name: counts[name] + number for name, number in of_kind.items()}}
     write_table(pl.concat(tables), output, TARGETS)
     _log.info("targets: %s", ", ".join(f"{number} {name}" for name, number in counts.items()))
     return counts
-
-
-def _chosen(labels: pl.DataFrame, settings: DisambiguateSettings) -> pl.DataFrame:
-    """For each id and kind the labels of the first source that it has, with that source's `rank`."""
-    check(labels, LABELS, "labels")
-    rank = {source: number for number, source in enumerate(settings.label_sources)}
-    known = labels.filter(pl.col("label_source").is_in(list(rank)))
-    known = known.with_columns(rank=pl.col("label_source").replace_strict(rank, return_dtype=pl.Int32))
-    return known.sort("rank", maintain_order=True).unique(["id", "kind"], keep="first", maintain_order=True)
-
-
-def _image_labels(images: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
-    """The labels of every image that has any: its own or its study's, whichever source comes first."""
-    own, study = (chosen.filter(pl.col("kind") == kind).select("id", "rank", *COLUMNS) for kind in ("image", "study"))
-    ids = images.select(pl.col("image_id").alias("id"), "study_id")
-    both = ids.join(own, on="id", how="left", maintain_order="left").join(
-        study.rename({"id": "study_id"}), on="study_id", how="left", maintain_order="left", suffix=":study"
-    )
-    both = both.filter(pl.any_horizontal(pl.col("rank", "rank:study").is_not_null()))
-    first = pl.col("rank").is_not_null() & (pl.col("rank") <= pl.col("rank:study").fill_null(len(chosen)))
-    merged = (pl.when(first).then(pl.col(name)).otherwise(pl.col(f"{name}:study")).alias(name) for name in COLUMNS)
-    return both.select("id", *merged, "study_id")
 
 
 def _predictions(files: Sequence[Path]) -> pl.DataFrame:
@@ -109,20 +92,31 @@ def _mean_by_study(predicted: pl.DataFrame) -> pl.DataFrame:
 
 def _targets(
     table: pl.DataFrame, probabilities: pl.DataFrame, key: str, kind: str, settings: DisambiguateSettings
-) -> tuple[pl.DataFrame, int, int]:
-    """Targets of one kind, the number of uncertain entries, and of those that a prediction settles."""
-    states = table.select(pl.col(COLUMNS).fill_null(0).cast(pl.Int8)).to_numpy()
+) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Targets of one kind; and of their entries how many were uncertain, and were settled with or for lack of a
+    prediction."""
+    treatments = settings.treatments("image" if kind == "image" else "text")
+    states = table.select(pl.col(COLUMNS).fill_null(NOT_MENTIONED).cast(pl.Int8)).to_numpy()
     matched = table.select(key).join(probabilities, on=key, how="left", maintain_order="left")
     predictions = matched.select(pl.col(COLUMNS).cast(pl.Float32).fill_null(np.nan)).to_numpy()
-    vectors = settle(states, predictions, settings)
+    studies = id_hashes(table["study_id"].to_list())
+    draws = uniforms(0, studies, np.zeros(len(studies), np.int64), len(COLUMNS))
+    vectors = settle(states, predictions, treatments, draws)
+    if settings.one_hot:
+        vectors = one_hot(states, vectors, treatments)
     targets = pl.DataFrame(
         {
             "id": table["id"],
             "kind": pl.Series([kind], dtype=pl.String).new_from_index(0, table.height),
-            "vector": pl.Series(vectors, dtype=pl.Array(pl.Float32, len(COLUMNS))).cast(pl.List(pl.Float32)),
-            "policy": pl.Series(describe(states, predictions, settings), dtype=pl.String),
+            "vector": pl.Series(vectors, dtype=pl.Array(pl.Float32, vectors.shape[1])).cast(pl.List(pl.Float32)),
+            "policy": pl.Series(describe(states, predictions, treatments), dtype=pl.String),
         }
     )
     uncertain = states == UNCERTAIN
-    needed = np.array([settings.policy(name) in PREDICTED for name in OBSERVATIONS])
-    return targets, int(uncertain.sum()), int((uncertain & needed & ~np.isnan(predictions)).sum())
+    wanted = uncertain & np.array([treatment.predicted for treatment in treatments])
+    missing = int((wanted & np.isnan(predictions)).sum())
+    return targets, {
+        "uncertain": int(uncertain.sum()),
+        "predicted": int(wanted.sum()) - missing,
+        "fallback": missing,
+    }

@@ -173,6 +173,6 @@ def rules_for(language: str) -> Rules:
         known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
         raise UserError(
             f"labeling: there are no rules for reports in {language!r} (there are for {known}); "
-            "label the English source texts, or give labels as a file"
+            "translate them into English first"
         )
     return Rules(load(RulesFile, path), str(path))

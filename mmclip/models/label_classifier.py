@@ -35,7 +35,10 @@ class LabelClassifier(nn.Module):
         return scores.view(len(scores), len(OBSERVATIONS), 3)
 
     @torch.inference_mode()
-    def presence(self, pixels: Tensor) -> Tensor:
-        """Probability p1 / (p0 + p1) that each observation is present, [N, 14]: the uncertain class is left out."""
+    def presence_logits(self, pixels: Tensor) -> Tensor:
+        """Log-odds [N, 14] that each observation is present, the uncertain class left out.
+
+        Their sigmoid is p1 / (p0 + p1).
+        """
         scores: Tensor = self(pixels)
-        return torch.sigmoid(scores[..., PRESENT_CLASS] - scores[..., ABSENT_CLASS])
+        return scores[..., PRESENT_CLASS] - scores[..., ABSENT_CLASS]

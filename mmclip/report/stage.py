@@ -20,6 +20,7 @@ from mmclip.report.labels import STATES, labels
 from mmclip.report.measured import MEAN, Measured, read_run
 from mmclip.report.page import render
 from mmclip.report.real import real_result
+from mmclip.report.rejections import MEANING, rejections
 from mmclip.tables.benchmark import Benchmark, read_benchmark
 from mmclip.tables.files import PRIVATE, make_folder, write_text
 from mmclip.tables.ingest import SPLITS
@@ -117,6 +118,8 @@ def _values(settings: ReportSettings, results: Path, disclosure: Disclosure, mea
         "headline": first,
         "faults": filter_faults(results, disclosure),
         "reasons": filter_reasons(results, disclosure),
+        "rejections": rejections(results, disclosure),
+        "reason_meaning": MEANING,
         "labels": labels(results, disclosure),
         "states": [name for name, _ in STATES],
         "real": real_result(settings.real, settings.smallest_cell),

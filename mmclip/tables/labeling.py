@@ -32,6 +32,7 @@ TARGETS = Table(
     {"id": pl.String, "kind": pl.String, "vector": pl.List(pl.Float32), "policy": pl.String},
     key=("id", "kind"),
 )
-"""Soft label vectors, 14 long in the order of the observations. `kind` is image, study or sentence; a sentence's id
-is ``<study_id>/<index>``. `policy` says how the uncertain entries were settled ("" where there are none). A text's
-vector is the maximum over its sentences, but the minimum for No Finding."""
+"""Soft label vectors, 14 long in the order of the observations; with one-hot slots 42 long: what is present, then
+absent, then uncertain. `kind` is image, study or sentence; a sentence's id is ``<study_id>/<index>``. `policy` says how
+the uncertain entries were settled ("" where there are none). A text's vector is the maximum over its sentences, but
+the minimum for No Finding; see `mmclip.data.targets`."""

@@ -12,7 +12,7 @@ SENTENCES = Table(
         "source": pl.String,
         "translation": pl.String,
         "engine": pl.String,
-        "flags": pl.List(pl.String),  # length_limit, no_end, empty, copy, loop
+        "flags": pl.List(pl.String),  # length_limit, no_end, empty, copy, loop, retried
     },
     key=("study_id", "index"),
 )

@@ -18,7 +18,6 @@ from mmclip.data.packed import PackedImages
 from mmclip.data.ragged import Vectors
 from mmclip.data.randomness import id_hashes
 from mmclip.data.sampler import Mixture
-from mmclip.errors import UserError
 from mmclip.models.label_classifier import ABSENT_CLASS, PRESENT_CLASS, UNCERTAIN_CLASS, LabelClassifier
 from mmclip.observations import ABSENT, COLUMNS, OBSERVATIONS, PRESENT, UNCERTAIN
 from mmclip.training.distributed import World, global_mean
@@ -45,23 +44,6 @@ def class_targets(labels: pl.DataFrame, settings: Classify) -> np.ndarray:
     classes[values == ABSENT] = ABSENT_CLASS
     classes[values == PRESENT] = PRESENT_CLASS
     return np.where(values == UNCERTAIN, np.array(uncertain, np.int64), classes)
-
-
-def image_labels(images: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
-    """Each image with its labels, its own where there are any, its study's otherwise; images without any drop out.
-
-    Raises:
-        UserError: an image or study has labels of several sources.
-    """
-    parts = []
-    for kind, key in (("image", "image_id"), ("study", "study_id")):
-        table = labels.filter(pl.col("kind") == kind).select(pl.col("id").alias(key), *COLUMNS)
-        repeated = table.filter(table[key].is_duplicated())
-        if len(repeated):
-            raise UserError(f"labels: {kind} {repeated[key][0]!r} has labels of several sources; give one label_source")
-        parts.append(images.join(table, on=key, how="inner", maintain_order="left"))
-    own, of_study = parts
-    return pl.concat([own, of_study.join(own, on="image_id", how="anti", maintain_order="left")])
 
 
 @dataclass(frozen=True)
@@ -114,7 +96,7 @@ class ClassifyTask:
 
     Args:
         images: image_id and the 14 label columns of the images to train on.
-        fold: which patients are left out; part of the name only.
+        fold: which patients are left out; it names the run and draws its numbers.
     """
 
     def __init__(
@@ -155,12 +137,14 @@ class ClassifyTask:
         return {}
 
 
-def predict(model: LabelClassifier, packs: PackedImages, image_ids: Sequence[str], batch_size: int = 256) -> Vectors:
-    """Probability of each observation for each image, float32 [n, 14]."""
+def presence_logits(
+    model: LabelClassifier, packs: PackedImages, image_ids: Sequence[str], batch_size: int = 256
+) -> Vectors:
+    """Log-odds that each observation is present in each image, float32 [n, 14]."""
     model.eval()
     device = next(model.parameters()).device
     parts = [np.empty((0, len(OBSERVATIONS)), np.float32)]
     for start in range(0, len(image_ids), batch_size):
         pixels = plain(packs.read(image_ids[start : start + batch_size]), model.image.settings)
-        parts.append(model.presence(torch.from_numpy(pixels).to(device)).cpu().numpy())
+        parts.append(model.presence_logits(torch.from_numpy(pixels).to(device)).cpu().numpy())
     return np.concatenate(parts)

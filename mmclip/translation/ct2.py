@@ -13,7 +13,15 @@ from typing import Any
 
 from mmclip.config import translation as config
 from mmclip.errors import UserError
-from mmclip.translation.decoding import batches, bucket, finish, folder_digest, load_tokenizer, options
+from mmclip.translation.decoding import (
+    batches,
+    bucket,
+    finish,
+    folder_digest,
+    load_tokenizer,
+    options,
+    with_second_try,
+)
 from mmclip.translation.engine import Translated, digest_of
 
 
@@ -31,10 +39,23 @@ class CTranslate2:
     def translate(self, sentences: Sequence[str], source: str, target: str) -> list[Translated]:
         tokens = self._tokenize(sentences, source, target)
         prefix = self._target_prefix(target)
+        first = self._decode(sentences, tokens, prefix, self._settings.no_repeat_ngram)
+
+        def again(positions: list[int]) -> list[Translated]:
+            some = [sentences[position] for position in positions]
+            theirs = [tokens[position] for position in positions]
+            return self._decode(some, theirs, prefix, self._settings.retry_ngram)
+
+        return with_second_try(self._settings, first, again)
+
+    def _decode(
+        self, sentences: Sequence[str], tokens: Sequence[list[str]], prefix: list[str], ngram: int
+    ) -> list[Translated]:
+        """Translate tokenized sentences, all batches at once on as many workers as there are."""
         cut = [self._cut(sentence) for sentence in tokens]
         out: list[Translated | None] = [None] * len(tokens)
         running = [
-            (positions, self._start([cut[position] for position in positions], prefix))
+            (positions, self._start([cut[position] for position in positions], prefix, ngram))
             for positions in batches([len(sentence) for sentence in cut], self._settings.batch_tokens)
         ]
         for positions, results in running:
@@ -63,7 +84,7 @@ class CTranslate2:
         limit = self._settings.max_input
         return tokens if len(tokens) <= limit else [*tokens[: limit - 1], tokens[-1]]
 
-    def _start(self, tokens: list[list[str]], prefix: list[str]) -> list[Any]:
+    def _start(self, tokens: list[list[str]], prefix: list[str], ngram: int) -> list[Any]:
         """Queue a batch of one bucket; the results block until it is done."""
         settings = self._settings
         started: list[Any] = self._translator.translate_batch(
@@ -71,7 +92,7 @@ class CTranslate2:
             target_prefix=[prefix] * len(tokens) if prefix else None,
             asynchronous=True,
             beam_size=settings.beam,
-            no_repeat_ngram_size=settings.no_repeat_ngram,
+            no_repeat_ngram_size=ngram,
             repetition_penalty=settings.repetition_penalty,
             max_input_length=0,
             max_decoding_length=settings.max_output(bucket(max(map(len, tokens)))),
@@ -100,7 +121,7 @@ class CTranslate2:
         device = settings.device
         if device == "auto":
             device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
-        workers = settings.workers or (len(os.sched_getaffinity(0)) if device == "cpu" else 1)
+        workers = settings.workers or (cores() if device == "cpu" else 1)
         try:
             return ctranslate2.Translator(
                 str(settings.model),
@@ -112,6 +133,13 @@ class CTranslate2:
         except (ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise UserError(f"engine {self.name}: {settings.model}: CTranslate2 cannot load it ({reason})") from error
+
+
+def cores() -> int:
+    """Cores of this job: $OMP_NUM_THREADS, which Snakemake sets to a rule's threads, else all that it may run on."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    available = len(os.sched_getaffinity(0))
+    return min(int(given), available) if given.isdecimal() and int(given) else available
 
 
 def _hypothesis(result: Any, engine: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ def load_tokenizer(folder: Path, engine: str) -> Any:
 
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:  # a TypeError: its vocabulary file is missing
         raise UserError(f"engine {engine}: {folder}: holds no tokenizer; copy the model's tokenizer files there") from (
             error
         )
@@ -75,6 +75,30 @@ def finish(settings: Decoding, sentence: str, text: str, read: int, written: int
     flags = ["length_limit"] if read > settings.max_input or (written >= limit and not ended) else []
     flags += [] if ended else ["no_end"]
     return Translated(text, (*flags, *flags_of(sentence, text)))
+
+
+_LOST = {"loop", "no_end"}
+"""Flags of a decoder that did not find its way out."""
+
+
+def with_second_try(
+    settings: Decoding, first: Sequence[Translated], again: Callable[[list[int]], list[Translated]]
+) -> list[Translated]:
+    """Guard against repetition: what looped or did not end is decoded once more under ``settings.retry_ngram``.
+
+    Only those sentences are, since a ban on repeated n-grams also forbids what a report rightly says twice. A second
+    answer that is no better is dropped; one that is taken carries the flag ``retried``.
+
+    Args:
+        again: decodes the sentences at some positions under the ban.
+    """
+    lost = [position for position, value in enumerate(first) if _LOST & set(value.flags)]
+    out = list(first)
+    if settings.retry_ngram and lost:
+        for position, value in zip(lost, again(lost), strict=True):
+            if value.text and not _LOST & set(value.flags):
+                out[position] = Translated(value.text, (*value.flags, "retried"))
+    return out
 
 
 def folder_digest(folder: Path) -> str:

@@ -16,7 +16,8 @@ class Translated:
     Attributes:
         text: the translation, on one line; empty where there is none.
         flags: of ``length_limit`` (input or output reached the engine's limit), ``no_end`` (the decoder was stopped
-            before it ended the sentence), ``empty``, ``copy``, ``loop`` (see :mod:`mmclip.translation.flags`).
+            before it ended the sentence), ``empty``, ``copy``, ``loop`` (see :mod:`mmclip.translation.flags`),
+            ``retried`` (a second try, with repetition forbidden, was better).
     """
 
     text: str

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mmclip.errors import UserError
+from mmclip.translation.convert import languages_of
 from mmclip.translation.ct2 import CTranslate2
 from mmclip.translation.decoding import token_of_language
 
@@ -30,4 +31,10 @@ class Nllb(CTranslate2):
         return tokens
 
     def _target_prefix(self, target: str) -> list[str]:
+        kept = languages_of(self._settings.model)
+        if kept and target not in kept:
+            raise UserError(
+                f"engine {self.name}: {self._settings.model}: cut to other languages than {target}; convert again with "
+                f"--languages '{' '.join([*kept, target])}'"
+            )
         return [token_of_language(self._tokenizer, target, self.name)]

@@ -18,6 +18,7 @@ from mmclip.translation.decoding import (
     load_tokenizer,
     options,
     token_of_language,
+    with_second_try,
 )
 from mmclip.translation.engine import Translated, digest_of
 
@@ -37,21 +38,39 @@ class NllbTransformers:
         tokenizer.src_lang = token_of_language(tokenizer, source, self.name)
         first = tokenizer.convert_tokens_to_ids(token_of_language(tokenizer, target, self.name))
         tokens: list[list[int]] = tokenizer(list(sentences))["input_ids"]
+        decoded = self._decode(sentences, tokens, first, self._settings.no_repeat_ngram)
+
+        def again(positions: list[int]) -> list[Translated]:
+            some = [sentences[position] for position in positions]
+            theirs = [tokens[position] for position in positions]
+            return self._decode(some, theirs, first, self._settings.retry_ngram)
+
+        return with_second_try(self._settings, decoded, again)
+
+    def _decode(
+        self, sentences: Sequence[str], tokens: Sequence[list[int]], first: int, ngram: int
+    ) -> list[Translated]:
+        """Translate tokenized sentences, batch by batch."""
         limit = self._settings.max_input
         cut = [ids if len(ids) <= limit else [*ids[: limit - 1], ids[-1]] for ids in tokens]
         out: list[Translated | None] = [None] * len(tokens)
         for positions in batches([len(ids) for ids in cut], self._settings.batch_tokens):
-            written = self.generate([cut[position] for position in positions], first)
+            written = self.generate([cut[position] for position in positions], first, ngram)
             for position, ids in zip(positions, written, strict=True):
-                text = tokenizer.decode(ids[1:], skip_special_tokens=True)
-                ended = ids[-1:] == [tokenizer.eos_token_id]
+                text = self._tokenizer.decode(ids[1:], skip_special_tokens=True)
+                ended = ids[-1:] == [self._tokenizer.eos_token_id]
                 out[position] = finish(
                     self._settings, sentences[position], text, len(tokens[position]), len(ids), ended
                 )
         return [translated for translated in out if translated is not None]
 
-    def generate(self, batch: list[list[int]], first: int) -> list[list[int]]:
-        """Token ids that the model writes for source ids of one bucket, from the language token to the end token."""
+    def generate(self, batch: list[list[int]], first: int, ngram: int = 0) -> list[list[int]]:
+        """Token ids that the model writes for source ids of one bucket, from the language token to the end token.
+
+        Args:
+            first: id of the target language's token.
+            ngram: n-grams of so many tokens may not repeat; 0 allows all.
+        """
         settings, pad = self._settings, self._tokenizer.pad_token_id
         longest = max(map(len, batch))
         ids = torch.tensor([source + [pad] * (longest - len(source)) for source in batch])
@@ -62,7 +81,7 @@ class NllbTransformers:
                 forced_bos_token_id=first,
                 num_beams=settings.beam,
                 do_sample=False,
-                no_repeat_ngram_size=settings.no_repeat_ngram,
+                no_repeat_ngram_size=ngram,
                 repetition_penalty=settings.repetition_penalty,
                 max_new_tokens=settings.max_output(bucket(longest)),
             )

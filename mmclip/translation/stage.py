@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
@@ -19,12 +22,12 @@ from mmclip.tables.ingest import STUDIES
 from mmclip.tables.phantom import FAULTS
 from mmclip.tables.sharding import shard_of
 from mmclip.tables.translation import SENTENCES
-from mmclip.translation.compare import compare_engines
+from mmclip.translation.compare import NUMBERS, Check, compare_engines, sample
 from mmclip.translation.engine import Translated
 from mmclip.translation.engines import build
 from mmclip.translation.faults import inject
 from mmclip.translation.flags import flags_of
-from mmclip.translation.once import translate_once
+from mmclip.translation.once import Once, translate_once
 from mmclip.translation.store import Store
 from mmclip.translation.texts import read_texts, write_texts
 
@@ -58,7 +61,8 @@ def translate(
             ``.store`` beside the language's folder.
 
     Returns:
-        Counts: studies, sentences, distinct, new (translated by this call), flags and faults by kind; seconds.
+        Counts: studies, sentences, distinct, new (translated by this call), cleaned and too_long (see
+        :class:`mmclip.translation.once.Once`), flags and faults by kind; seconds.
 
     Raises:
         UserError: an unknown language or engine, or an engine that cannot work.
@@ -69,8 +73,8 @@ def translate(
         raise UserError(f"--shard: {shard} of {shards} does not exist; shards are 0 to {shards - 1}")
     rows = _sentences(read_table(studies, STUDIES), shard, shards)
     folder = settings.store or store or output.parent.parent / ".store"
-    known, new = _translations(settings, rows, to, folder)
-    found = [known[pair] for pair in zip(rows["language"], rows["source"], strict=True)]
+    done = _translations(settings, rows, to, folder)
+    found = [done[code].known[sentence] for code, sentence in zip(rows["language"], rows["source"], strict=True)]
     engine = settings.engine_of(to)
     faults = _inject(settings, engine, seed, to, rows, found)
     frame = rows.select(
@@ -86,8 +90,10 @@ def translate(
     summary = {
         "studies": rows["study_id"].n_unique(),
         "sentences": rows.height,
-        "distinct": len(known),
-        "new": new,
+        "distinct": sum(len(once.known) for once in done.values()),
+        "new": sum(once.new for once in done.values()),
+        "cleaned": sum(once.cleaned for once in done.values()),
+        "too_long": sum(once.too_long for once in done.values()),
         "flags": dict(sorted(Counter(flag for translated in found for flag in translated.flags).items())),
         "faults": dict(sorted(Counter(faults["kind"]).items())),
         "seconds": round(time.monotonic() - start, 2),
@@ -104,8 +110,10 @@ def translate_file(
     engine: str | None = None,
     compare: str | None = None,
     source: str = ENGLISH,
+    size: int = 1000,
+    checks: Mapping[str, Check] = NUMBERS,
 ) -> dict[str, Any]:
-    """Translate a file of texts, and with `compare` by a second engine as well, to see where they differ.
+    """Translate a file of texts, and with `compare` a sample of it by a second engine, to see where they differ.
 
     Args:
         texts: study_id, text (CSV, TSV or Parquet by its ending).
@@ -113,6 +121,9 @@ def translate_file(
         output: study_id, language, text: the translated sentences joined by a space (by nothing in Chinese and
             Japanese), by the first engine.
         engine: name of an engine of the settings; None for the settings' own for this language.
+        compare: name of a second one; both then translate a sample afresh, so that their times compare.
+        size: distinct sentences of the sample.
+        checks: what is looked for in both engines' translations.
 
     Returns:
         Counts; with `compare` also the result of :func:`mmclip.translation.compare.compare_engines`.
@@ -122,32 +133,57 @@ def translate_file(
     frame = read_texts(texts)
     sentences = [split(text) for text in frame["text"]]
     distinct = list(dict.fromkeys(sentence for some in sentences for sentence in some))
-    names = [engine or settings.engine_of(to), *([compare] if compare else [])]
-    results, seconds = [], []
-    for name in names:
-        start, built = time.monotonic(), build(settings, name)
-        try:
-            results.append(built.translate(distinct, source, to) if distinct else [])
-        finally:
-            built.close()
-        seconds.append(time.monotonic() - start)
-    known = dict(zip(distinct, results[0], strict=True))
+    name = engine or settings.engine_of(to)
+    once = _with(settings, name, distinct, source, to, settings.store)
     joiner = "" if LANGUAGES[to].tokens == "character" else " "
-    joined = [joiner.join(known[sentence].text for sentence in some if known[sentence].text) for some in sentences]
+    joined = [
+        joiner.join(once.known[sentence].text for sentence in some if once.known[sentence].text) for some in sentences
+    ]
     write_texts(
         frame.select("study_id", pl.lit(to, dtype=pl.String).alias("language"), pl.Series("text", joined, pl.String)),
         output,
     )
-    flags = Counter(flag for translated in results[0] for flag in translated.flags)
+    flags = Counter(flag for translated in once.known.values() for flag in translated.flags)
     summary = {
         "texts": frame.height,
         "distinct": len(distinct),
-        "engine": names[0],
+        "new": once.new,
+        "cleaned": once.cleaned,
+        "too_long": once.too_long,
+        "engine": name,
         "flags": dict(sorted(flags.items())),
     }
     if compare:
-        summary["comparison"] = compare_engines(names, distinct, results, seconds, to)
+        summary["comparison"] = _compare(settings, (name, compare), sample(distinct, size), source, to, checks)
     return summary
+
+
+def _compare(
+    settings: Translation,
+    names: tuple[str, str],
+    sentences: list[str],
+    source: str,
+    to: str,
+    checks: Mapping[str, Check],
+) -> dict[str, Any]:
+    """Both engines on a sample, each from nothing."""
+    results, seconds = [], []
+    for name in names:
+        start = time.monotonic()
+        once = _with(settings, name, sentences, source, to, None)
+        seconds.append(time.monotonic() - start)
+        results.append([once.known[sentence] for sentence in sentences])
+    return compare_engines(names, sentences, results, seconds, source, to, checks)
+
+
+def _with(settings: Translation, name: str, sentences: list[str], source: str, to: str, folder: Path | None) -> Once:
+    """Translate sentences by the engine of a name; without a folder the store lasts for this call only."""
+    with contextlib.ExitStack() as stack:
+        where = folder or Path(stack.enter_context(TemporaryDirectory()))
+        store = stack.enter_context(Store(where / "translations.sqlite", settings.store_shared))
+        engine = build(settings, name)
+        stack.callback(engine.close)
+        return translate_once(engine, sentences, source, to, store, settings.block, settings.max_characters)
 
 
 def _sentences(studies: pl.DataFrame, shard: int, shards: int) -> pl.DataFrame:
@@ -165,26 +201,16 @@ def _sentences(studies: pl.DataFrame, shard: int, shards: int) -> pl.DataFrame:
     return pl.DataFrame(columns, schema=schema)
 
 
-def _translations(
-    settings: Translation, rows: pl.DataFrame, to: str, folder: Path
-) -> tuple[dict[tuple[str, str], Translated], int]:
-    """(language, sentence) -> translation, and how many of them the engine had to do."""
-    known: dict[tuple[str, str], Translated] = {}
-    new = 0
+def _translations(settings: Translation, rows: pl.DataFrame, to: str, folder: Path) -> dict[str, Once]:
+    """What was done for each source language."""
+    done: dict[str, Once] = {}
     for (code,), group in rows.group_by("language", maintain_order=True):
         sentences = group["source"].unique(maintain_order=True).to_list()
         if code == to:
-            known |= {(code, sentence): Translated(sentence) for sentence in sentences}
-            continue
-        engine = build(settings, settings.engine_of(to))
-        try:
-            with Store(folder / "translations.sqlite", settings.store_shared) as store:
-                once = translate_once(engine, sentences, str(code), to, store, settings.block)
-        finally:
-            engine.close()
-        known |= {(str(code), sentence): value for sentence, value in once.known.items()}
-        new += once.new
-    return known, new
+            done[to] = Once({sentence: Translated(sentence) for sentence in sentences}, 0)
+        else:
+            done[str(code)] = _with(settings, settings.engine_of(to), sentences, str(code), to, folder)
+    return done
 
 
 def _inject(

@@ -115,4 +115,4 @@ def test_scores_are_finite_for_any_text() -> None:
 
 
 def test_every_reason_has_one_rule() -> None:
-    assert len(rules(Thresholds())) == 13
+    assert len(rules(Thresholds())) == 15

@@ -12,7 +12,7 @@ from sklearn.metrics import cohen_kappa_score
 
 from mmclip.config.filtering import Validation
 from mmclip.errors import UserError
-from mmclip.filtering.agreement import agreement, weighted_kappa, wilson
+from mmclip.filtering.agreement import agreement, measure_agreement, weighted_kappa, wilson
 from mmclip.filtering.validation import validate
 from mmclip.tables.files import read_table, write_table
 from mmclip.tables.filtering import SAMPLE
@@ -41,7 +41,7 @@ def shards(tmp_path: Path) -> dict[str, list[Path]]:
 
 
 def test_one_percent_of_kept_and_of_rejected_in_each_language(shards: dict[str, list[Path]], tmp_path: Path) -> None:
-    assert validate(Validation(), shards, tmp_path / "out", seed=1) == {"items": 14, "kept": 11, "judged": 0}
+    assert validate(Validation(), shards, tmp_path / "out", seed=1) == {"items": 14, "kept": 11}
     sample = read_table(tmp_path / "out" / "sample.parquet", SAMPLE)
     counts = {row[:2]: row[2] for row in sample.group_by("language", "kept").len().rows()}
     assert counts == {
@@ -57,7 +57,7 @@ def test_one_percent_of_kept_and_of_rejected_in_each_language(shards: dict[str, 
 
 def test_the_sample_has_bounds(shards: dict[str, list[Path]], tmp_path: Path) -> None:
     summary = validate(Validation(minimum=2, maximum=5), shards, tmp_path / "out", seed=1)
-    assert summary == {"items": 5 + 2 + 3 + 1, "kept": 5 + 3, "judged": 0}
+    assert summary == {"items": 5 + 2 + 3 + 1, "kept": 5 + 3}
 
 
 def test_the_sample_depends_on_the_seed_alone(shards: dict[str, list[Path]], tmp_path: Path) -> None:
@@ -106,9 +106,10 @@ def test_marks_give_agreement(shards: dict[str, list[Path]], tmp_path: Path) -> 
     second = [f"{row['item']},bo,{4 if row['kept'] else 2},4,4" for row in sample.iter_rows(named=True)]
     blank = f"{sample['item'][0]},bo,,,"
     files = [judged(tmp_path / "ana.csv", first), judged(tmp_path / "bo.csv", [blank, *second[1:]])]
-    summary = validate(Validation(), shards, tmp_path / "out", seed=1, judged=files)
-    assert summary["judged"] == 14
-    report = json.loads((tmp_path / "out" / "agreement.json").read_text())
+    output = tmp_path / "agreement.json"
+    summary = measure_agreement(Validation(), tmp_path / "out" / "sample.parquet", files, output)
+    assert summary == {"items": 14, "judged": 14, "judges": 2}
+    report = json.loads(output.read_text())
     assert report["judges"] == ["ana", "bo"]
     assert report["overall"]["precision"]["value"] == 1
     assert report["overall"]["precision"]["n"] == 3
@@ -129,8 +130,10 @@ def test_marks_give_agreement(shards: dict[str, list[Path]], tmp_path: Path) -> 
     ],
 )
 def test_wrong_marks_are_named(shards: dict[str, list[Path]], tmp_path: Path, row: str, message: str) -> None:
+    validate(Validation(), shards, tmp_path / "out", 1)
+    marks = [judged(tmp_path / "x.csv", [row])]
     with pytest.raises(UserError, match=message):
-        validate(Validation(), shards, tmp_path / "out", 1, judged=[judged(tmp_path / "x.csv", [row])])
+        measure_agreement(Validation(), tmp_path / "out" / "sample.parquet", marks, tmp_path / "agreement.json")
 
 
 def test_a_bad_translation_is_one_whose_worst_criterion_is_bad() -> None:

@@ -1,4 +1,4 @@
-"""Policies for uncertain labels, and the targets table."""
+"""The targets table."""
 
 from pathlib import Path
 from typing import Any
@@ -6,139 +6,22 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from mmclip.config.base import parse
-from mmclip.config.labeling import DEFAULT_POLICIES, DisambiguateSettings
+from mmclip.config.labeling import DisambiguateSettings
+from mmclip.data.corpus import stack_vectors
 from mmclip.data.targets import combine_vectors
-from mmclip.errors import UserError
 from mmclip.labeling.disambiguate import disambiguate
-from mmclip.labeling.extractor import label_sentence
-from mmclip.labeling.policies import describe, settle
 from mmclip.observations import (
-    COLUMNS,
     NO_FINDING,
     OBSERVATIONS,
     State,
-    aggregate,
-    sentence_no_finding,
 )
 from mmclip.tables.files import read_table, write_table
 from mmclip.tables.ingest import IMAGES
 from mmclip.tables.labeling import LABELS, PREDICTIONS, SENTENCE_LABELS, TARGETS
 
-_NONE = np.full((1, 14), np.nan, np.float32)
 _AT = {name: number for number, name in enumerate(OBSERVATIONS)}
-
-
-def states(**named: State) -> np.ndarray[Any, np.dtype[np.int8]]:
-    return np.array([[named.get(name) or 0 for name in COLUMNS]], np.int8)
-
-
-def vector(policy: str, prediction: float = np.nan, **settings_: dict[str, str]) -> float:
-    predictions = np.full((1, 14), prediction, np.float32)
-    chosen = parse(DisambiguateSettings, {"policies": {"Edema": policy}, **settings_})
-    return float(settle(states(edema=-1), predictions, chosen)[0, _AT["Edema"]])
-
-
-@pytest.mark.parametrize(
-    ("policy", "prediction", "expected"),
-    [
-        ("U-Ignore", 0.7, 0),
-        ("U-Zeros", 0.7, 0),
-        ("U-Ones", 0.7, 1),
-        ("U-SelfTrained", 0.75, 0.75),
-        ("U-MultiClass", 0.25, 0.25),
-        ("U-SelfTrained", np.nan, 0),
-        ("U-MultiClass", np.nan, 0),
-    ],
-)
-def test_known_answers(policy: str, prediction: float, expected: float) -> None:
-    assert vector(policy, prediction) == expected
-
-
-def test_the_fallback_can_be_chosen() -> None:
-    assert vector("U-SelfTrained", fallback={"Edema": "U-Ones"}) == 1
-
-
-def test_only_uncertain_entries_are_replaced() -> None:
-    given = states(edema=1, consolidation=0, cardiomegaly=-1)
-    predictions = np.full((1, 14), 0.5, np.float32)
-    expected = np.zeros((1, 14), np.float32)
-    expected[0, _AT["Edema"]] = 1
-    expected[0, _AT["Cardiomegaly"]] = 0.5
-    assert np.array_equal(settle(given, predictions, DisambiguateSettings()), expected)
-
-
-def test_how_it_was_settled_is_written_down() -> None:
-    given = np.concatenate([states(edema=-1, consolidation=-1), states(cardiomegaly=-1), states(edema=1)])
-    predictions = np.concatenate([_NONE, np.full((2, 14), 0.5, np.float32)])
-    assert describe(given, predictions, DisambiguateSettings()) == [
-        "Edema: U-Ones; Consolidation: U-SelfTrained, U-Zeros",
-        "Cardiomegaly: U-MultiClass",
-        "",
-    ]
-
-
-def test_every_observation_but_no_finding_has_a_policy() -> None:
-    assert set(DEFAULT_POLICIES) == set(OBSERVATIONS) - {NO_FINDING}
-
-
-@pytest.mark.parametrize("values", [{"policies": {"Oedema": "U-Ones"}}, {"policies": {"Edema": "U-Twos"}}])
-def test_mistakes_in_policies_are_named(values: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match=r"policies.*(Oedema|U-Twos)"):
-        parse(DisambiguateSettings, values)
-
-
-_NORMAL = "No pleural effusion, pneumothorax, consolidation, edema or pneumonia. Heart size is normal."
-_CONSOLIDATION = "Right consolidation. No pleural effusion, pneumothorax, edema or pneumonia. Heart size is normal."
-
-
-@pytest.mark.parametrize("policy", sorted(set(DEFAULT_POLICIES.values()) | {"U-Ignore", "U-Zeros"}))
-@pytest.mark.parametrize("certain", ["Consolidation.", "Possible consolidation."])
-def test_no_finding_and_consolidation_have_nothing_in_common(policy: str, certain: str) -> None:
-    chosen = parse(DisambiguateSettings, {"policies": dict.fromkeys(DEFAULT_POLICIES, policy)})
-    for settings_ in (chosen, DisambiguateSettings()):
-        vectors = [
-            combine_vectors(_vectors([label_sentence(part) for part in text.split(". ")], settings_, 0.9))
-            for text in (_NORMAL, _CONSOLIDATION.replace("Right consolidation.", certain))
-        ]
-        assert vectors[0][_AT[NO_FINDING]] == 1
-        assert float(vectors[0] @ vectors[1]) == 0
-
-
-def _vectors(
-    sentences: list[dict[str, State]], chosen: DisambiguateSettings, probability: float
-) -> np.ndarray[Any, np.dtype[np.float32]]:
-    given = np.array([[row[name] or 0 for name in OBSERVATIONS] for row in sentences], np.int8).reshape(-1, 14)
-    return settle(given, np.full(given.shape, probability, np.float32), chosen)
-
-
-_states = st.fixed_dictionaries({name: st.sampled_from([1, 0, -1, None]) for name in OBSERVATIONS[1:]})
-_sentences = st.lists(st.tuples(_states, st.booleans()), min_size=1, max_size=6)
-
-
-@given(
-    _sentences,
-    st.sampled_from([np.nan, 0.0, 0.3, 1.0]),
-    st.dictionaries(
-        st.sampled_from(OBSERVATIONS[1:]),
-        st.sampled_from(["U-Ignore", "U-Zeros", "U-Ones", "U-SelfTrained", "U-MultiClass"]),
-    ),
-)
-@settings(max_examples=200)
-def test_a_text_s_vector_is_that_of_its_aggregated_sentences(
-    sentences: list[tuple[dict[str, State], bool]], probability: float, policies: dict[str, str]
-) -> None:
-    rows: list[dict[str, State]] = [{**row, NO_FINDING: sentence_no_finding(row, other)} for row, other in sentences]
-    chosen = parse(DisambiguateSettings, {"policies": policies})
-    fresh = _vectors([aggregate(rows)], chosen, probability)[0]
-    assert np.array_equal(combine_vectors(_vectors(rows, chosen, probability)), fresh)
-
-
-def test_a_text_without_sentences_has_no_label() -> None:
-    assert combine_vectors(np.zeros((0, 14), np.float32)).tolist() == [0.0] * 14
 
 
 def image(image_id: str, study_id: str) -> dict[str, object]:
@@ -225,6 +108,61 @@ def test_an_image_without_labels_has_no_vector(data: Path) -> None:
 def test_targets_without_predictions_take_the_fallback(data: Path) -> None:
     assert run(data, [])["study", "s1"] == {"Cardiomegaly": 1}
     assert run(data, [], fallback={"Consolidation": "U-Ones"})["study", "s1"] == {"Cardiomegaly": 1, "Consolidation": 1}
+
+
+def test_sides_may_differ(data: Path) -> None:
+    chosen = {"image": {"policies": {"Consolidation": "U-Ones"}}, "text": {"policies": {"Consolidation": "U-Zeros"}}}
+    found = run(data, [data / "second.parquet"], **chosen)
+    assert found["image", "i1"] == {"Consolidation": 1, "Cardiomegaly": 1}
+    assert found["study", "s1"] == {"Cardiomegaly": 1} and found["sentence", "s1/0"] == {}
+
+
+def test_a_study_its_sentences_and_its_images_draw_one_smoothed_value(data: Path) -> None:
+    chosen = {"policies": {"Consolidation": "U-Ones"}, "smoothing": {"Consolidation": [0.55, 0.85]}}
+    found = run(data, [], **chosen)
+    values = {
+        found[key]["Consolidation"] for key in (("image", "i1"), ("image", "i2"), ("study", "s1"), ("sentence", "s1/0"))
+    }
+    assert len(values) == 1 and 0.55 <= values.pop() <= 0.85
+    assert run(data, [], **chosen) == found
+
+
+def test_smoothed_values_are_spread_over_the_range(tmp_path: Path) -> None:
+    rows = [labels(f"s{number}", "study", "rules", edema=-1, fracture=-1) for number in range(2000)]
+    write_table(IMAGES.empty(), tmp_path / "ingest/images.parquet", IMAGES)
+    write_table(LABELS.frame(rows), tmp_path / "labels.parquet", LABELS)
+    write_table(SENTENCE_LABELS.empty(), tmp_path / "sentences.parquet", SENTENCE_LABELS)
+    found = run(tmp_path, [], smoothing={"Edema": [0.5, 0.9], "Fracture": [0.5, 0.9]})
+    drawn = np.array([[row["Edema"], row["Fracture"]] for row in found.values()])
+    assert np.allclose(np.quantile(drawn, [0.1, 0.5, 0.9], axis=0), [[0.54], [0.7], [0.86]], atol=0.02)
+    assert abs(np.corrcoef(drawn.T)[0, 1]) < 0.06
+
+
+def test_targets_in_one_hot_slots(data: Path) -> None:
+    chosen = parse(DisambiguateSettings, {"one_hot": True})
+    files = {"labels": [data / "labels.parquet"], "sentence_labels": [data / "sentences.parquet"]}
+    counts = disambiguate(chosen, ingest=[data / "ingest"], predictions=[], output=data / "targets.parquet", **files)
+    assert {key: counts[key] for key in ("uncertain", "predicted", "fallback")} == {
+        "uncertain": 4, "predicted": 0, "fallback": 4
+    }  # fmt: skip
+    table = read_table(data / "targets.parquet", TARGETS)
+    assert set(table["vector"].list.len()) == {42}
+    found = {(row["kind"], row["id"]): np.flatnonzero(row["vector"]).tolist() for row in table.iter_rows(named=True)}
+    consolidation, cardiomegaly = _AT["Consolidation"], _AT["Cardiomegaly"]
+    assert found["study", "s1"] == [cardiomegaly, 14 + consolidation]
+    assert found["study", "s2"] == [_AT[NO_FINDING], 14 + _AT["Pneumonia"]]
+    assert stack_vectors(table).shape == (len(table), 42)
+
+
+def test_a_text_without_an_image_takes_the_fallback(data: Path) -> None:
+    """Also where others have a prediction."""
+    more = [labels("s9", "study", "rules", consolidation=-1), labels("s1", "study", "rules", consolidation=-1)]
+    write_table(LABELS.frame(more), data / "labels.parquet", LABELS)
+    for fallback, expected in (({}, {}), ({"Consolidation": "U-Ones"}, {"Consolidation": 1})):
+        found = run(data, [data / "second.parquet"], text={"fallback": fallback})
+        assert found["study", "s9"] == expected and found["study", "s1"] == {"Consolidation": 0.75}
+    policies = read_table(data / "targets.parquet", TARGETS).filter(kind="study", id="s9")["policy"]
+    assert policies.to_list() == ["Consolidation: U-SelfTrained, U-Ones"]
 
 
 def test_the_order_of_the_sources_decides(data: Path) -> None:

@@ -1,8 +1,6 @@
 """Labeling a shard and a user's file."""
 
 import csv
-import json
-import stat
 from pathlib import Path
 
 import polars as pl
@@ -12,7 +10,7 @@ from hypothesis import strategies as st
 
 from mmclip.config.labeling import LabelSettings
 from mmclip.errors import UserError
-from mmclip.labeling.aggregation import aggregate_table
+from mmclip.labeling.aggregation import aggregate_table, disagreements
 from mmclip.labeling.stage import label, label_file
 from mmclip.observations import COLUMNS, NO_FINDING, OBSERVATIONS, aggregate, column
 from mmclip.tables.files import read_table, write_table
@@ -73,11 +71,36 @@ def test_no_study_at_all(tmp_path: Path) -> None:
     assert read_table(tmp_path / "l.parquet", LABELS).is_empty()
 
 
-def test_studies_in_another_language_are_refused(tmp_path: Path) -> None:
-    source = studies(tmp_path, {"a": "Derrame pleural."}, "spa_Latn")
-    with pytest.raises(UserError, match="no rules for reports in 'spa_Latn'"):
+def test_studies_in_spanish_are_read_by_their_rules(tmp_path: Path) -> None:
+    source = studies(tmp_path, {"a": "Derrame pleural. Sin neumotórax."}, "spa_Latn")
+    label(LabelSettings(), source, 0, 1, tmp_path / "s.parquet", tmp_path / "l.parquet")
+    (row,) = read_table(tmp_path / "l.parquet", LABELS).iter_rows(named=True)
+    assert (row["pleural_effusion"], row["pneumothorax"], row["edema"]) == (1, 0, None)
+
+
+def test_studies_in_a_language_without_rules_are_refused(tmp_path: Path) -> None:
+    source = studies(tmp_path, {"a": "Pleuraerguss."}, "deu_Latn")
+    with pytest.raises(UserError, match="no rules for reports in 'deu_Latn'"):
         label(LabelSettings(), source, 0, 1, tmp_path / "s.parquet", tmp_path / "l.parquet")
     assert not (tmp_path / "l.parquet").exists()
+
+
+def test_labels_that_a_data_set_brings_leave_only_the_sentences_to_the_rules(tmp_path: Path) -> None:
+    sentence_file, label_path = tmp_path / "s.parquet", tmp_path / "l.parquet"
+    counts = label(LabelSettings(), studies(tmp_path), 0, 1, sentence_file, label_path, source="official:chexpert")
+    assert counts["sentences"] == read_table(sentence_file, SENTENCE_LABELS).height == 7
+    assert read_table(label_path, LABELS).is_empty()
+
+
+def test_blocks_of_reports_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    label(LabelSettings(), studies(tmp_path), 0, 1, tmp_path / "s.parquet", tmp_path / "l.parquet")
+    label_file(LabelSettings(), reports(tmp_path), tmp_path / "one.csv", "id", ["findings", "impression"])
+    monkeypatch.setattr("mmclip.labeling.stage._BLOCK", 2)
+    label(LabelSettings(), studies(tmp_path), 0, 1, tmp_path / "s2.parquet", tmp_path / "l2.parquet")
+    label_file(LabelSettings(), reports(tmp_path), tmp_path / "two.csv", "id", ["findings", "impression"])
+    for first, second in (("s", "s2"), ("l", "l2")):
+        assert pl.read_parquet(tmp_path / f"{first}.parquet").equals(pl.read_parquet(tmp_path / f"{second}.parquet"))
+    assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
 
 
 _states = st.lists(
@@ -132,45 +155,10 @@ def test_a_file_of_reports(tmp_path: Path) -> None:
     assert pl.read_parquet(parquet).columns == table.columns
 
 
-def test_explanations_are_private_escaped_and_exact(tmp_path: Path) -> None:
-    source = reports(tmp_path)
-    label_file(LabelSettings(), source, tmp_path / "labels.csv", "id", ["findings", "impression"], explain=True)
-    rows = json.loads((tmp_path / "labels.json").read_text(encoding="utf-8"))
-    texts = {row["id"]: row["findings"] for row in pl.read_csv(source, infer_schema=False).iter_rows(named=True)}
-    effusion, pneumothorax, heart = rows
-    assert texts["1"][effusion["start"] : effusion["end"]] == effusion["phrase"] == "effusion"
-    assert (pneumothorax["state"], pneumothorax["cue"]) == ("absent", "denied")
-    assert texts["1"][pneumothorax["cue_start"] : pneumothorax["cue_end"]] == "without"
-    assert heart["observation"] == "Cardiomegaly"
-    page = (tmp_path / "labels.html").read_text(encoding="utf-8")
-    assert "<b>" not in page and "&lt;b&gt;" in page
-    assert (
-        '<mark class="absent" title="Pneumothorax: absent (rule pneumothorax, cue denied)">pneumothorax</mark>' in page
-    )
-    for name in ("labels.html", "labels.json"):
-        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
-
-
-def test_comparison_has_the_right_f1_and_kappa(tmp_path: Path) -> None:
-    from sklearn.metrics import cohen_kappa_score, f1_score
-
-    texts = ["Edema.", "No edema.", "Possible edema.", "Clear.", "Edema.", "No edema."]
-    theirs = [1, 0, 1, None, -1, None]
-    pl.DataFrame({"id": list("abcdef"), "text": texts}).write_csv(tmp_path / "in.csv")
-    pl.DataFrame({"id": list("abcdef"), "Edema": [None if s is None else float(s) for s in theirs]}).write_csv(
-        tmp_path / "other.csv"
-    )
-    result = label_file(
-        LabelSettings(), tmp_path / "in.csv", tmp_path / "out.csv", "id", ["text"], compare=tmp_path / "other.csv"
-    )
-    ours, truth = [1, 0, -1, 2, 1, 0], [2 if state is None else state for state in theirs]
-    assert {row["observation"] for row in result["comparison"]} == {"Edema"}
-    for row in result["comparison"]:
-        code = {"present": 1, "absent": 0, "uncertain": -1, "not mentioned": 2}[row["state"]]
-        expected = f1_score([t == code for t in truth], [o == code for o in ours], zero_division=0)
-        assert row["f1"] == pytest.approx(expected)
-        assert row["kappa"] == pytest.approx(cohen_kappa_score(ours, truth))
-        assert row["n"] == truth.count(code)
+@pytest.mark.parametrize("name", ["in.csv", "in.xlsx"])
+def test_files_that_cannot_be_read(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match=r"no such file|not supported"):
+        label_file(LabelSettings(), tmp_path / name, tmp_path / "out.csv", "id", ["text"])
 
 
 @pytest.mark.parametrize(
@@ -196,25 +184,23 @@ def test_mistakes_in_a_file_are_named(
     assert not (tmp_path / "out.csv").exists()
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("id,Edema\n1,2\n", "row 1: edema is '2'; a label is 1, 0, -1 or empty"),
-        ("id,Edema\n9,1\n", "none of its 1 ids"),
-        ("id,Oedema\n1,1\n", "none of its columns is an observation"),
-    ],
-)
-def test_mistakes_in_labels_are_named(tmp_path: Path, content: str, message: str) -> None:
-    (tmp_path / "in.csv").write_text("id,text\n1,Edema.\n", encoding="utf-8")
-    (tmp_path / "other.csv").write_text(content, encoding="utf-8")
-    with pytest.raises(UserError, match=message):
-        label_file(
-            LabelSettings(), tmp_path / "in.csv", tmp_path / "out.csv", "id", ["text"], compare=tmp_path / "other.csv"
-        )
-    assert not (tmp_path / "out.csv").exists()
+def test_the_output_s_ending_is_checked_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"ending '\.xlsx' is not supported"):
+        label_file(LabelSettings(), tmp_path / "missing.csv", tmp_path / "out.xlsx", "id", ["text"])
 
 
-@pytest.mark.parametrize("name", ["in.csv", "in.xlsx"])
-def test_files_that_cannot_be_read(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UserError, match=r"no such file|not supported"):
-        label_file(LabelSettings(), tmp_path / name, tmp_path / "out.csv", "id", ["text"])
+def test_reports_in_spanish(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("id,text\n1,Cardiomegalia. Sin derrame pleural.\n", encoding="utf-8")
+    label_file(LabelSettings(), tmp_path / "in.csv", tmp_path / "out.csv", "id", ["text"], language="spa_Latn")
+    (row,) = pl.read_csv(tmp_path / "out.csv").iter_rows(named=True)
+    assert (row["Cardiomegaly"], row["Pleural Effusion"], row["Edema"]) == (1, 0, None)
+    with pytest.raises(UserError, match="no rules for reports in 'deu_Latn'"):
+        label_file(LabelSettings(), tmp_path / "in.csv", tmp_path / "out.csv", "id", ["text"], language="deu_Latn")
+
+
+def test_where_the_aggregations_disagree() -> None:
+    frame = pl.DataFrame(
+        {"id": ["a", "a", "a", "b", "b", "c"], **{name: pl.Series([None] * 6, dtype=pl.Int8) for name in COLUMNS}}
+    )
+    frame = frame.with_columns(edema=pl.Series([0, -1, 1, -1, 1, 0], dtype=pl.Int8))
+    assert {name: n for name, n in disagreements(frame, "id").items() if n} == {"Edema": 1}

@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,10 +14,13 @@ from pydantic import BaseModel
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
+from mmclip.config.base import load
+from mmclip.config.training import ExperimentSettings
 from mmclip.data.batch import Batch
 from mmclip.errors import UserError
 from mmclip.objectives.protocol import Features, Objective, total_loss
 from mmclip.objectives.registry import NAMES, create, modules
+from mmclip.provenance import ROOT
 
 
 def paired(study: list[int], text_study: list[int] | None = None, seed: int = 0) -> tuple[Batch, Features]:
@@ -148,3 +152,12 @@ def test_an_unknown_need_is_refused() -> None:
             needs = frozenset({"tokens"})  # type: ignore[arg-type]
 
     assert issubclass(Objective.Settings, BaseModel)
+
+
+SHIPPED = sorted((ROOT / "config").glob("*/*.yaml"))
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: f"{file.parent.name}-{file.stem}")
+def test_shipped_experiments_have_objectives(file: Path) -> None:
+    for objective in load(ExperimentSettings, file).objectives:
+        assert create(objective.name, objective.settings).settings is not None

@@ -12,12 +12,14 @@ import torch
 
 from mmclip.config.models import ImageTower
 from mmclip.config.training import Classify
+from mmclip.data.labels import first_source, image_labels
 from mmclip.data.packed import PackedImages
 from mmclip.errors import UserError
 from mmclip.models.label_classifier import LabelClassifier
 from mmclip.observations import COLUMNS, OBSERVATIONS
 from mmclip.tables.files import read_table, read_tables, write_table
 from mmclip.tables.labeling import LABELS, PREDICTIONS
+from mmclip.training import out_of_fold
 from mmclip.training.classify import (
     IGNORED,
     ClassifyBatch,
@@ -25,7 +27,6 @@ from mmclip.training.classify import (
     ClassifyTask,
     class_targets,
     fold_of,
-    image_labels,
 )
 from mmclip.training.classify_stage import predict_labels
 from mmclip.training.distributed import World
@@ -33,6 +34,9 @@ from mmclip.training.sources import read_images
 from tests.training.conftest import SmallData, experiment
 
 CARDIOMEGALY, EDEMA = OBSERVATIONS.index("Cardiomegaly"), OBSERVATIONS.index("Edema")
+
+
+LEARNS = {"steps": 60, "learning_rate": 1e-2, "batch_size": 16}
 
 
 def label_row(name: str, kind: str = "study", **states: int | None) -> dict[str, object]:
@@ -74,7 +78,7 @@ def test_presence_leaves_the_uncertain_class_out() -> None:
     pixels = torch.randn(2, 1, 32, 32)
     probability = model(pixels).softmax(dim=2)
     expected = probability[..., 1] / (probability[..., 0] + probability[..., 1])
-    torch.testing.assert_close(model.presence(pixels), expected.detach())
+    torch.testing.assert_close(model.presence_logits(pixels).sigmoid(), expected.detach())
 
 
 def test_folds_are_of_patients_and_nearly_equal() -> None:
@@ -83,14 +87,13 @@ def test_folds_are_of_patients_and_nearly_equal() -> None:
     assert folds == [fold_of(f"p{number}", 3) for number in range(3000)]
 
 
-def test_own_labels_go_before_the_studys(small: SmallData) -> None:
+def fitted_patients(small: SmallData) -> set[str]:
+    """Those of the training split, but for the ones who have an image in another split too, as some have here."""
     images = read_images(small.ingest)
-    labels = LABELS.frame([label_row("s001", edema=1), label_row("i001", "image", edema=0), label_row("s002", edema=1)])
-    found = image_labels(images, labels)
-    assert dict(found.select("image_id", "edema").iter_rows()) == {"i001": 0, "i002": 1}
-    twice = pl.concat([labels, labels.with_columns(label_source=pl.lit("file"))])
-    with pytest.raises(UserError, match="image 'i001' has labels of several sources"):
-        image_labels(images, twice)
+    held_out = set(images.filter(pl.col("split") != "train")["patient_id"])
+    fitted = set(images["patient_id"]) - held_out
+    assert fitted and held_out & set(images.filter(pl.col("split") == "train")["patient_id"])
+    return fitted
 
 
 def test_predictions_are_out_of_fold_and_right(
@@ -104,20 +107,74 @@ def test_predictions_are_out_of_fold_and_right(
         trained.append((self.name, set(images["patient_id"])))
 
     monkeypatch.setattr(ClassifyTask, "__init__", remember)
-    settings = experiment("classify", optimisation={"steps": 60, "learning_rate": 1e-2, "batch_size": 16})
+    settings = experiment("classify", classify={"folds": 3}, optimisation=LEARNS)
     out = tmp_path / "predictions.parquet"
     summary = predict_labels(settings, small.ingest, small.packs, small.labels, out, tmp_path / "checkpoints", 1)
     table = read_table(out, PREDICTIONS)
     assert summary["observations"] == ["cardiomegaly", "edema"] and len(table) == 40
     assert table["atelectasis"].null_count() == 40
-    splits = read_images(small.ingest)
-    train_patients = set(splits.filter(pl.col("split") == "train")["patient_id"])
+    fitted = fitted_patients(small)
     assert len(trained) == 3
     for number, (_, patients) in enumerate(trained):
-        assert patients == {patient for patient in train_patients if fold_of(patient, 3) != number}
+        assert patients == {patient for patient in fitted if fold_of(patient, 3) != number}
     level = np.array([int(name[1:]) % 4 for name in table["image_id"]])
     edema = table["edema"].to_numpy()
     assert edema[level % 2 == 1].mean() > edema[level % 2 == 0].mean() + 0.2, "odd grey levels have edema"
+
+
+def test_temperatures_are_fitted_on_training_patients_of_other_folds(
+    small: SmallData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each with its own log-odds and labels: the images that the other classifiers left out."""
+    fit, seen = out_of_fold.fit_temperatures, []
+
+    def remember(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+        seen.append((logits.copy(), truth.copy()))
+        return fit(logits, truth)
+
+    monkeypatch.setattr(out_of_fold, "fit_temperatures", remember)
+    settings = experiment("classify", classify={"folds": 3})
+    out = tmp_path / "predictions.parquet"
+    summary = predict_labels(settings, small.ingest, small.packs, small.labels, out, tmp_path / "checkpoints", 1)
+    images = read_images(small.ingest).filter(pl.col("patient_id").is_in(list(fitted_patients(small))))
+    fold = np.array([fold_of(patient, 3) for patient in images["patient_id"]])
+    assert [len(logits) for logits, _ in seen] == [int((fold != number).sum()) for number in range(3)]
+    labels = first_source(read_tables(list(small.labels), LABELS), ["rules"])
+    classes = class_targets(image_labels(images, labels), settings.classify)
+    for number, (_, truth) in enumerate(seen):
+        assert np.array_equal(truth, classes[fold != number])
+    own = fit(*seen[1])
+    table = read_table(out, PREDICTIONS).filter(pl.col("image_id").is_in(images["image_id"].to_list()))
+    odds = np.log(table["edema"].to_numpy().astype(float) / (1 - table["edema"].to_numpy())) * own[EDEMA]
+    raw = dict(zip(images["image_id"], odds, strict=True))
+    place = [k for k, number in enumerate(fold[fold != 0]) if number == 1]
+    names = images["image_id"].to_numpy()[fold == 1]
+    np.testing.assert_allclose([raw[name] for name in names], seen[0][0][place, EDEMA], atol=1e-3)
+    assert set(summary["temperatures"]) == {"cardiomegaly", "edema"}
+
+
+def test_in_sample_is_the_naive_form(small: SmallData, tmp_path: Path) -> None:
+    """One classifier, which predicts what it was trained on better than what it never saw."""
+    out, found = tmp_path / "predictions.parquet", {}
+    random = np.random.default_rng(0)
+    rows = [label_row(f"s{number:03d}", edema=int(random.integers(2))) for number in range(40)]
+    write_table(LABELS.frame(rows), tmp_path / "labels.parquet", LABELS)
+    truth = np.array([row["edema"] for row in rows])
+    fitted = read_images(small.ingest)["patient_id"].is_in(list(fitted_patients(small))).to_numpy()
+    plain = {"rotate": 0, "scale": (1, 1), "translate": 0, "brightness": 0, "contrast": 0}
+    for release in ("in_sample", "out_of_fold"):
+        settings = experiment(
+            "classify",
+            classify={"release": release, "folds": 2},
+            optimisation=LEARNS | {"steps": 120},
+            data={"augmentation": plain},
+        )
+        arguments = (small.ingest, small.packs, [tmp_path / "labels.parquet"], out, tmp_path / release, 1)
+        summary = predict_labels(settings, *arguments)
+        assert summary["folds"] == (1 if release == "in_sample" else 2)
+        edema = read_table(out, PREDICTIONS)["edema"].to_numpy()
+        found[release] = np.abs(edema - truth)[fitted].mean()
+    assert found["in_sample"] < 0.25 < 0.4 < found["out_of_fold"], "labels drawn at random can only be remembered"
 
 
 def test_labels_that_fit_nothing_are_an_error(small: SmallData, tmp_path: Path) -> None:
@@ -129,7 +186,8 @@ def test_labels_that_fit_nothing_are_an_error(small: SmallData, tmp_path: Path) 
 
 def test_batches_are_functions_of_the_step(small: SmallData) -> None:
     packs = PackedImages(small.packs)
-    labelled = image_labels(read_images(small.ingest, "train"), read_tables(list(small.labels), LABELS))
+    labels = first_source(read_tables(list(small.labels), LABELS), ["rules"])
+    labelled = image_labels(read_images(small.ingest, "train"), labels)
     alone = World(0, 1, torch.device("cpu"))
     tasks = [ClassifyTask(experiment("classify"), labelled, packs, 0, alone) for _ in range(2)]
     tasks[0].batch(9)

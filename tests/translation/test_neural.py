@@ -1,6 +1,7 @@
 """The NLLB engines on a tiny random model: conversion, language tokens, flags, and equality of the two libraries."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -8,12 +9,12 @@ import pytest
 from mmclip.config import translation as config
 from mmclip.errors import UserError
 from mmclip.translation.convert import MANIFEST, convert
-from mmclip.translation.ct2 import CTranslate2
+from mmclip.translation.ct2 import CTranslate2, cores
 from mmclip.translation.decoding import batches, bucket, folder_digest
 from mmclip.translation.nllb import Nllb
 from mmclip.translation.nllb_transformers import NllbTransformers
 
-GREEDY = {"beam": 1, "device": "cpu"}
+GREEDY = {"beam": 1, "device": "cpu", "retry_ngram": 0}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_greedy_ids_equal_transformers(converted: Path, tiny_nllb: Path, sentenc
     tokenizer = engine._tokenizer
     for tokens in engine._tokenize(sentences, "eng_Latn", target):
         assert (tokens[0], tokens[-1]) == ("eng_Latn", "</s>")
-        written = engine._start([tokens], engine._target_prefix(target))[0].result().hypotheses[0]
+        written = engine._start([tokens], engine._target_prefix(target), 0)[0].result().hypotheses[0]
         ids = other.generate([tokenizer.convert_tokens_to_ids(tokens)], tokenizer.convert_tokens_to_ids(target))[0]
         assert tokenizer.convert_tokens_to_ids(written) == ids
         assert written[0] == target
@@ -65,6 +66,21 @@ def test_batching_changes_nothing(converted: Path, sentences: list[str]) -> None
     whole = fast(converted).translate(sentences, "eng_Latn", "fra_Latn")
     single = fast(converted, batch_tokens=1, workers=2).translate(sentences[::-1], "eng_Latn", "fra_Latn")
     assert whole == single[::-1]
+
+
+def test_one_worker_a_core_of_the_job(converted: Path, sentences: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    available = len(os.sched_getaffinity(0))
+    assert cores() == available
+    for given, expected in (("1", 1), ("1000", available), ("many", available), ("0", available)):
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+        assert cores() == expected
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    engine = fast(converted, workers=0)
+    engine.translate(sentences[:1], "eng_Latn", "spa_Latn")
+    assert engine._translator.num_translators == min(2, available)
+    engine.close()
+    assert "_translator" not in vars(engine)
 
 
 def test_a_long_source_is_cut_and_flagged(converted: Path, tiny_nllb: Path) -> None:

@@ -137,6 +137,39 @@ def test_a_killed_process_loses_its_claims_and_nothing_else(tmp_path: Path) -> N
         assert store.get(KEYS[:12]) == {KEYS[0]: Translated("kept")}
 
 
+def _put_for_ever(path: Path, log: Path) -> None:
+    with Store(path) as store, log.open("a") as handle:
+        for number in range(10**6):
+            row = key("engine", "eng_Latn", "spa_Latn", str(number))
+            store.claim([row])
+            store.put({row: Translated(f"{number} " * 50)})
+            handle.write(f"{number}\n")
+            handle.flush()
+
+
+def test_killed_in_the_middle_of_writing(tmp_path: Path) -> None:
+    """Whatever a writer was told is kept is there after kill -9, whole, and the store still works."""
+    path, log = tmp_path / "store.sqlite", tmp_path / "kept.log"
+    log.touch()
+    for kills in range(1, 4):
+        workers = [SPAWN.Process(target=_put_for_ever, args=(path, log)) for _ in range(2)]
+        for worker in workers:
+            worker.start()
+        wanted = 20 * kills + len(log.read_text().splitlines())
+        deadline = time.monotonic() + 60
+        while len(log.read_text().splitlines()) < wanted and time.monotonic() < deadline:
+            time.sleep(0.003)
+        for worker in workers:
+            worker.kill()
+            worker.join(10)
+        kept = {int(line) for line in log.read_text().split("\n")[:-1]}
+        rows = {number: key("engine", "eng_Latn", "spa_Latn", str(number)) for number in kept}
+        with Store(path) as store:
+            found = store.get(rows.values())
+            assert store._database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert {number: found[row].text for number, row in rows.items()} == {n: f"{n} " * 50 for n in kept}
+
+
 def test_an_old_claim_lapses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, claimed = tmp_path / "store.sqlite", SPAWN.Event()
     worker = SPAWN.Process(target=_claim_and_sleep, args=(path, claimed))

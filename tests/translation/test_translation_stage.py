@@ -179,6 +179,25 @@ def test_two_jobs_at_once(few: Path, tmp_path: Path) -> None:
     assert len(log.read_text().splitlines()) == 30
 
 
+def test_one_of_two_jobs_is_killed(few: Path, tmp_path: Path) -> None:
+    """The other takes over what the dead one had begun, and translates nothing that was stored."""
+    block = 4
+    settings, log = logging_engine(tmp_path, 0.05, block=block)
+    outputs = [tmp_path / "both" / "spa_Latn" / f"{name}.parquet" for name in "ab"]
+    first, second = (child(settings, few, output) for output in outputs)
+    deadline = time.monotonic() + 30
+    while (not log.exists() or len(log.read_text().splitlines()) < 6) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    first.send_signal(signal.SIGKILL)
+    first.wait(10)
+    assert second.wait(60) == 0
+    asked = Counter(log.read_text().splitlines())
+    assert len(asked) == 30
+    assert asked.total() - 30 <= block, "at most the dead job's block is done again"
+    frame = read_table(outputs[1], SENTENCES)
+    assert list(frame["translation"]) == [source.upper() for source in frame["source"]]
+
+
 def test_what_failed_is_tried_again(few: Path, tmp_path: Path) -> None:
     settings, log = logging_engine(tmp_path, 0.0, block=10)
     program = tmp_path / "program.py"
@@ -259,8 +278,8 @@ def test_comparison(tmp_path: Path) -> None:
     assert json.loads(json.dumps(comparison)) == comparison
     assert (comparison["same"], comparison["sentences"]) == (0.5, 2)
     assert 80 < comparison["chrf"] < 100
-    assert comparison["engines"]["one"]["numbers_kept"] == 1.0
-    assert comparison["engines"]["two"]["numbers_kept"] == 0.0
+    assert comparison["engines"]["one"]["kept"] == {"numbers": {"share": 1.0, "of": 1}}
+    assert comparison["engines"]["two"]["kept"] == {"numbers": {"share": 0.0, "of": 1}}
 
 
 def test_mistakes_are_one_line(reports: Path, tmp_path: Path) -> None:

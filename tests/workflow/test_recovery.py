@@ -127,6 +127,7 @@ IN: dict[str, Stage] = {
     "pack": Stage("pack", "pack/*"),
     "translate": Stage("translate-shard", "translate/*_*/*.parquet", "translate/store*"),
     "filter": Stage("filter-shard", "filter/filtered/*/*/phantom-000.parquet"),
+    "draw_thresholds": Stage("draw-thresholds", "filter/thresholds/spa_Latn.json"),
     "measure_filter": Stage("measure-filter", "filter/filtered/faults_report.json"),
     "validate": Stage("validate", "validate/*"),
     "label": Stage("label-shard", "label/*.parquet"),

@@ -69,7 +69,7 @@ def of(jobs: set[Job], rule: str) -> list[str]:
 
 TRAINED = {"pretrain", "evaluate", "search", "report"}
 TEXTS = {"pretrain_text", *TRAINED}
-FILTERED = {"filter", "measure_filter", "validate", *TEXTS}
+FILTERED = {"draw_thresholds", "filter", "measure_filter", "validate", *TEXTS}
 LOGIC = "\n\nMORE_LOGIC = 1\n"
 
 TABLE: dict[str, tuple[Callable[[Path], None], set[str]]] = {

@@ -132,9 +132,10 @@ def objectives(wildcards):
 
 
 def source_files(wildcards):
-    """The table that a data set of one's own is read from."""
+    """The table that a data set of one's own is read from, and the file of its labels."""
     source = DATASETS[wildcards.dataset]
-    return [source["file"]] if source["kind"] == "table" else []
+    files = [source.get("file"), source.get("labels", {}).get("file")]
+    return list(dict.fromkeys(file for file in files if file))
 
 
 def engines(wildcards):
@@ -156,6 +157,26 @@ def translation_models(wildcards):
     """The digests of the model folders of a translation job's engines."""
     folders = [Path(engine[key]) for engine in engines(wildcards) for key in ("model", "tokenizer") if engine.get(key)]
     return [provenance.model_digest(folder) for folder in folders if folder.is_dir()]
+
+
+def drawn(wildcards):
+    """The thresholds drawn for a language; the source's, and the variants without a filter, have none."""
+    filtered = wildcards.variant == "filtered" and wildcards.language != config["filter"]["source"]
+    return ["<results>/filter/thresholds/{language}.json"] if filtered and config["filter"]["draw"]["sample"] else []
+
+
+def encoder(wildcards):
+    """The digest of the sentence encoder, where there is one."""
+    similarity = config["filter"]["similarity"]
+    folder = Path(similarity["model"]) if similarity else None
+    return provenance.model_digest(folder) if folder and folder.is_dir() else ""
+
+
+def judged(wildcards):
+    """The marks that there are: people's files in validate/judged, and the model's where the config has one."""
+    folder = Path(RESULTS, "validate/judged")
+    model = [f"{RESULTS}/validate/judged/model.csv"] if config["validate"]["judge"] else []
+    return model + sorted(str(file) for file in folder.glob("*.csv") if file.name != "model.csv")
 
 
 def prompts(wildcards):

@@ -16,8 +16,9 @@ rule label:
         runtime=120,
     params:
         settings=settings("label"),
+        source=lambda wildcards: DATASETS[DATASET_OF[wildcards.shard]].get("labels", {}).get("source", "rules"),
         number=shard_number,
         code=code("label"),
     shell:
-        "python -m mmclip label-shard {input}/studies.parquet --shard {params.number} --settings {params.settings:q}"
-        " --sentence-labels {output.sentences} --labels {output.labels} > {log} 2>&1"
+        "python -m mmclip label-shard {input}/studies.parquet --shard {params.number} --source {params.source}"
+        " --settings {params.settings:q} --sentence-labels {output.sentences} --labels {output.labels} > {log} 2>&1"

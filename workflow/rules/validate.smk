@@ -31,3 +31,53 @@ rule validate:
         "python -m mmclip validate filter --sentences {params.sentences} --languages '{params.languages}'"
         " --shards '{params.shards}' --seed {params.seed} --settings {params.settings:q}"
         " -o {params.folder} > {log} 2>&1"
+
+
+rule judge:
+    """Have a language model mark the sample, at the address that the config names."""
+    input:
+        sample="<results>/validate/sample.parquet",
+        ingested=expand("<results>/ingest/{dataset}", dataset=DATASETS),
+    output:
+        "<results>/validate/judged/model.csv",
+    log:
+        "<results>/logs/judge.log",
+    benchmark:
+        "<results>/benchmarks/judge.tsv"
+    conda:
+        "../../envs/mmclip.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=1440,
+    params:
+        settings=settings("validate"),
+        source=config["filter"]["source"],
+        cards=lambda wildcards, input: [f"{folder}/card.json" for folder in input.ingested],
+        code=code("judge"),
+    shell:
+        "python -m mmclip validate judge {input.sample} --cards '{params.cards}' --source {params.source}"
+        " --settings {params.settings:q} -o {output} > {log} 2>&1"
+
+
+rule agreement:
+    """Compare the marks with one another and with the filter: the model's, and people's in validate/judged."""
+    input:
+        sample="<results>/validate/sample.parquet",
+        judged=judged,
+    output:
+        "<results>/validate/agreement.json",
+    log:
+        "<results>/logs/agreement.log",
+    benchmark:
+        "<results>/benchmarks/agreement.tsv"
+    conda:
+        "../../envs/mmclip.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings=settings("validate"),
+        code=code("agreement"),
+    shell:
+        "python -m mmclip validate agreement {input.sample} {input.judged} --settings {params.settings:q}"
+        " -o {output} > {log} 2>&1"

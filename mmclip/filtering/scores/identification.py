@@ -15,6 +15,9 @@ from mmclip.languages import LANGUAGES
 MOST = 6.0
 """Odds are cut at 10 to the power of this: beyond it the identifier's probabilities are zeros."""
 
+LONGEST = 2000
+"""Characters that are looked at: more tell nothing new, and one word of a megabyte would take minutes."""
+
 DOUBTFUL = (-4.0, -0.5)
 """Between these odds the quick look is checked by the close one."""
 
@@ -26,7 +29,7 @@ def language_odds(pairs: Pairs) -> np.ndarray:
     cardíaca es normal": Portuguese), so where it doubts, n-grams of one to five letters decide between the two.
     0 where there is nothing to judge by.
     """
-    return np.array([_odds(text, pairs.language) for text in pairs.translations], dtype=float)
+    return np.array([_odds(text[:LONGEST], pairs.language) for text in pairs.translations], dtype=float)
 
 
 def _odds(text: str, language: str) -> float:

@@ -9,6 +9,8 @@ from mmclip.filtering.pairs import Pairs
 
 _ENDS = frozenset(".!?:;。！？｡।॥۔؟…")
 _CLOSING = "\"'”’»)]」』）"
+_UNSEEN = "\u200b\u200e\u200f\u202a\u202b\u202c\u2066\u2067\u2068\u2069\ufeff"
+"""Direction marks and the like, which editors leave behind a full stop."""
 
 
 def letters(text: str) -> int:
@@ -33,7 +35,7 @@ def length_ratio(pairs: Pairs) -> np.ndarray:
 
 def ends(text: str) -> bool:
     """Whether a text ends with a sentence's punctuation, closing quotes and brackets apart."""
-    return text.rstrip().rstrip(_CLOSING)[-1:] in _ENDS
+    return text.rstrip(_CLOSING + _UNSEEN + " \t\n\r\u00a0\u3000")[-1:] in _ENDS
 
 
 def kept_end(pairs: Pairs) -> np.ndarray:

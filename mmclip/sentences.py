@@ -124,7 +124,7 @@ def _ends(text: str) -> Iterator[int]:
         kind = match.lastgroup
         if match.start() < lead or kind == "hidden":
             continue
-        if kind in ("stop", "glued") and _abbreviates(text, match):
+        if kind in ("stop", "glued") and (_abbreviates(text, match) or _asks_ahead(text, match, lead)):
             continue
         if kind == "line" and not _line_ends(text, match, width):
             continue
@@ -183,6 +183,11 @@ def _abbreviates(text: str, match: re.Match[str]) -> bool:
         former = token[-2].lower().rstrip(".") if len(token) > 1 else ""
         return before in "RL" or former in _TITLES or len(former) == 1
     return False
+
+
+def _asks_ahead(text: str, match: re.Match[str], lead: int) -> bool:
+    """Whether a question mark stands before what it doubts: "? PNEUMONIA"."""
+    return match["marks"] == "?" and match.start() == lead
 
 
 def _line_ends(text: str, match: re.Match[str], width: int) -> bool:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from mmclip.sentences import join, pieces, spans, split
 
 KNOWN = {
+    "a question before what it doubts": ("Clear. ? PNEUMONIA. NORMAL.", ["Clear.", "? PNEUMONIA.", "NORMAL."]),
     "plain": ("The lungs are clear. No effusion.", ["The lungs are clear.", "No effusion."]),
     "no final stop": ("Lungs are clear. No effusion", ["Lungs are clear.", "No effusion"]),
     "all caps": ("LUNGS ARE CLEAR. NO EFFUSION.", ["LUNGS ARE CLEAR.", "NO EFFUSION."]),

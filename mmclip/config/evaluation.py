@@ -68,9 +68,10 @@ class EvaluateSettings(Settings):
     precision_at: tuple[Cutoff, ...] = (1, 2, 5, 10)
     recall_at: tuple[Cutoff, ...] = (1, 5, 10)
     probe_fractions: tuple[Share, ...] = Field((1.0,), description="shares of the training images for linear_probe")
-    tune_epochs: int = Field(3, ge=1, description="epochs of fine_tune; the best on val is scored")
+    # 20 epochs, 5e-4 and 64 are those of MedCLIP's release
+    tune_epochs: int = Field(20, ge=1, description="epochs of fine_tune; the best on val is scored")
     tune_rate: float = Field(5e-4, gt=0, description="learning rate of fine_tune")
-    batch_size: int = Field(128, ge=2, description="of fine_tune")
+    batch_size: int = Field(64, ge=2, description="of fine_tune")
     seed: int = Field(0, ge=0, description="of the shares of linear_probe, and of fine_tune")
     error_budget: float = Field(
         0.001, ge=0, le=1, description="share of a split's images that packing may have skipped"

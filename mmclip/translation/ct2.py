@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import Any
 
 from mmclip.config import translation as config
@@ -39,17 +39,10 @@ class CTranslate2:
     def translate(self, sentences: Sequence[str], source: str, target: str) -> list[Translated]:
         tokens = self._tokenize(sentences, source, target)
         prefix = self._target_prefix(target)
-        first = self._decode(sentences, tokens, prefix, self._settings.no_repeat_ngram)
-
-        def again(positions: list[int]) -> list[Translated]:
-            some = [sentences[position] for position in positions]
-            theirs = [tokens[position] for position in positions]
-            return self._decode(some, theirs, prefix, self._settings.retry_ngram)
-
-        return with_second_try(self._settings, first, again)
+        return with_second_try(self._settings, sentences, tokens, partial(self._decode, prefix))
 
     def _decode(
-        self, sentences: Sequence[str], tokens: Sequence[list[str]], prefix: list[str], ngram: int
+        self, prefix: list[str], sentences: Sequence[str], tokens: Sequence[list[str]], ngram: int
     ) -> list[Translated]:
         """Translate tokenized sentences, all batches at once on as many workers as there are."""
         cut = [self._cut(sentence) for sentence in tokens]

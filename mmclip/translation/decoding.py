@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mmclip.config.translation import Decoding
 from mmclip.errors import UserError
 from mmclip.translation.engine import Translated
 from mmclip.translation.flags import flags_of
+
+Token = TypeVar("Token")
+"""A piece as CTranslate2 names it, or its number."""
 
 _BUCKET = 8
 """Source lengths are rounded up to a multiple of this; only sentences of one rounded length share a batch. So the limit
@@ -82,7 +85,10 @@ _LOST = {"loop", "no_end"}
 
 
 def with_second_try(
-    settings: Decoding, first: Sequence[Translated], again: Callable[[list[int]], list[Translated]]
+    settings: Decoding,
+    sentences: Sequence[str],
+    tokens: Sequence[list[Token]],
+    decode: Callable[[Sequence[str], Sequence[list[Token]], int], list[Translated]],
 ) -> list[Translated]:
     """Guard against repetition: what looped or did not end is decoded once more under ``settings.retry_ngram``.
 
@@ -90,14 +96,16 @@ def with_second_try(
     answer that is no better is dropped; one that is taken carries the flag ``retried``.
 
     Args:
-        again: decodes the sentences at some positions under the ban.
+        tokens: of each sentence.
+        decode: translates sentences with their tokens, no n-gram of the given length twice (0: any).
     """
-    lost = [position for position, value in enumerate(first) if _LOST & set(value.flags)]
-    out = list(first)
+    out = decode(sentences, tokens, settings.no_repeat_ngram)
+    lost = [position for position, value in enumerate(out) if _LOST & set(value.flags)]
     if settings.retry_ngram and lost:
-        for position, value in zip(lost, again(lost), strict=True):
-            if value.text and not _LOST & set(value.flags):
-                out[position] = Translated(value.text, (*value.flags, "retried"))
+        again = decode([sentences[i] for i in lost], [tokens[i] for i in lost], settings.retry_ngram)
+        for position, second in zip(lost, again, strict=True):
+            if second.text and not _LOST & set(second.flags):
+                out[position] = Translated(second.text, (*second.flags, "retried"))
     return out
 
 

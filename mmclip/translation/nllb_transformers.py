@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -38,17 +38,10 @@ class NllbTransformers:
         tokenizer.src_lang = token_of_language(tokenizer, source, self.name)
         first = tokenizer.convert_tokens_to_ids(token_of_language(tokenizer, target, self.name))
         tokens: list[list[int]] = tokenizer(list(sentences))["input_ids"]
-        decoded = self._decode(sentences, tokens, first, self._settings.no_repeat_ngram)
-
-        def again(positions: list[int]) -> list[Translated]:
-            some = [sentences[position] for position in positions]
-            theirs = [tokens[position] for position in positions]
-            return self._decode(some, theirs, first, self._settings.retry_ngram)
-
-        return with_second_try(self._settings, decoded, again)
+        return with_second_try(self._settings, sentences, tokens, partial(self._decode, first))
 
     def _decode(
-        self, sentences: Sequence[str], tokens: Sequence[list[int]], first: int, ngram: int
+        self, first: int, sentences: Sequence[str], tokens: Sequence[list[int]], ngram: int
     ) -> list[Translated]:
         """Translate tokenized sentences, batch by batch."""
         limit = self._settings.max_input

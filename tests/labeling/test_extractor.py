@@ -17,7 +17,9 @@ from mmclip.phantom import phrasebook
 
 _SENTENCES = [
     text
-    for group in yaml.safe_load((Path(__file__).parent / "sentences.yaml").read_text(encoding="utf-8")).values()
+    for group in yaml.safe_load(
+        (Path(__file__).parent / "sentences/eng_Latn.yaml").read_text(encoding="utf-8")
+    ).values()
     for text in group
 ]
 _sentences = st.sampled_from(_SENTENCES)

@@ -25,7 +25,7 @@ def sentences_of(name: str) -> list[str]:
     return [text for group in groups.values() for text in group]
 
 
-_SENTENCES = {ENGLISH: sentences_of("sentences.yaml"), SPANISH: sentences_of("sentences_spa.yaml")}
+_SENTENCES = {ENGLISH: sentences_of("sentences/eng_Latn.yaml"), SPANISH: sentences_of("sentences/spa_Latn.yaml")}
 _NORMAL = {
     ENGLISH: [
         "The lungs are clear.", "Heart size is normal.", "No pneumothorax.", "There is no pleural effusion.",

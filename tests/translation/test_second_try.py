@@ -1,6 +1,7 @@
 """The guard against repetition: what looped is decoded once more, and only that."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,17 @@ STOPPED = Translated("Sin", ("length_limit", "no_end"))
 def guarded(first: list[Translated], second: list[Translated], ngram: int = 4) -> tuple[list[Translated], list[int]]:
     asked: list[int] = []
 
-    def again(positions: list[int]) -> list[Translated]:
-        asked.extend(positions)
+    def decode(sentences: Sequence[str], tokens: Sequence[list[int]], banned: int) -> list[Translated]:
+        assert list(sentences) == [f"s{number}" for (number,) in tokens]
+        if banned == 0:
+            return list(first)
+        assert banned == ngram
+        asked.extend(number for (number,) in tokens)
         return second
 
-    return with_second_try(config.Decoding(retry_ngram=ngram), first, again), asked
+    numbers = range(len(first))
+    sentences, tokens = [f"s{number}" for number in numbers], [[number] for number in numbers]
+    return with_second_try(config.Decoding(retry_ngram=ngram), sentences, tokens, decode), asked
 
 
 def test_only_what_looped_or_did_not_end() -> None:

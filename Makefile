@@ -51,10 +51,10 @@ format: $(STAMP)
 schemas: $(STAMP)
 	$(BIN)/python -m mmclip.config.schema workflow/schemas
 
-# The README's picture: the first screen of the demo's report.
+# The README's picture: the first screen of the report of `make demo-full`.
 picture:
 	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --disable-background-networking \
-	  --window-size=1280,1010 --screenshot=docs/images/report.png file://$(CURDIR)/results/demo/report/report.html
+	  --window-size=1280,1010 --screenshot=docs/images/report.png file://$(CURDIR)/results/full/report/report.html
 
 clean:
 	rm -rf $(VENV) .build results .snakemake

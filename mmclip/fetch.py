@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from mmclip.doctor import WEIGHTS
+from mmclip.doctor import NLLB_LICENCE, WEIGHTS
 from mmclip.errors import UserError
 
 PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "tokenizer*", "LICENSE*", "README.md")
 """What is fetched of a model: safetensors, never pickled weights."""
 
-NLLB, NLLB_FAMILY = "facebook/nllb-200-distilled-600M", "facebook/nllb-"
-"""The size that ``mmclip doctor`` looks for, and how the names of all sizes begin: they have one licence."""
+NLLB_FAMILY = "facebook/nllb-"
+"""How the names of all its models begin: they have one licence."""
 
 
 def fetch(name: str, accept_licence: bool = False, revision: str | None = None) -> Path:
@@ -25,7 +25,7 @@ def fetch(name: str, accept_licence: bool = False, revision: str | None = None) 
         UserError: the licence restricts use and was not accepted, the hub cannot be reached, or the model's weights
             are only there in pickled form.
     """
-    licence = WEIGHTS.get(name) or (WEIGHTS[NLLB] if name.startswith(NLLB_FAMILY) else "")
+    licence = WEIGHTS.get(name) or (NLLB_LICENCE if name.startswith(NLLB_FAMILY) else "")
     if "CC-BY-NC" in licence and not accept_licence:
         raise UserError(f"{name}: {licence}; repeat with --accept-licence if your use is allowed by it")
     os.environ.pop("HF_HUB_OFFLINE", None)

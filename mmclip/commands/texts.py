@@ -20,7 +20,9 @@ def translate(
     to: Annotated[str, typer.Option(help="target language, a FLORES-200 code")],
     output: Output,
     engine: Annotated[str | None, typer.Option(help="name of an engine of the settings")] = None,
-    compare: Annotated[str | None, typer.Option(help="a second engine to compare with")] = None,
+    compare: Annotated[
+        tuple[str, str] | None, typer.Option(metavar="A B", help="two engines to compare; the first translates")
+    ] = None,
     sample: Annotated[int, typer.Option(min=1, help="distinct sentences on which they are compared")] = 1000,
     settings: Settings = "{}",
 ) -> None:
@@ -41,8 +43,10 @@ def translate(
 
 @app.command()
 def convert(
-    model: Annotated[str, typer.Argument(help="Hugging Face folder, or a name in the local hub cache")],
     output: Output,
+    model: Annotated[
+        str, typer.Argument(help="Hugging Face folder, or a name in the local hub cache")
+    ] = "facebook/nllb-200-distilled-600M",
     quantization: Annotated[
         str, typer.Option(help="int8, int8_float16, bfloat16, float32 …; auto: by device")
     ] = "auto",

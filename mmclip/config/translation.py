@@ -16,6 +16,16 @@ FaultKind = Literal["loop", "truncate", "drop_negation", "swap_side", "change_nu
 FAULT_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 
 
+NLLB_SIZES = (
+    "facebook/nllb-200-distilled-600M",
+    "facebook/nllb-200-distilled-1.3B",
+    "facebook/nllb-200-1.3B",
+    "facebook/nllb-200-3.3B",
+)
+"""Models that `mmclip convert` makes into folders for the engine ``nllb``, by their names on the Hugging Face hub; the
+first is the paper's. All have one licence: CC-BY-NC 4.0, and are not meant for medical text."""
+
+
 class Faults(Settings):
     """Faults injected into the phrase book's translations, so that the filter has something known to find."""
 
@@ -51,8 +61,11 @@ class Command(Settings):
     markers: bool = Field(
         default=False, description="put a numbered line before each sentence and require it back unchanged"
     )
-    timeout: float = Field(default=60.0, gt=0, description="seconds to start and to answer a block")
-    timeout_per_sentence: float = Field(default=1.0, ge=0, description="seconds more for each sentence of the block")
+    timeout: float = Field(default=60.0, gt=0, description="seconds to start and to answer a call")
+    timeout_per_sentence: float = Field(default=1.0, ge=0, description="seconds more for each sentence of the call")
+    batch: int = Field(
+        default=1024, ge=1, description="sentences a call, at most; fewer as long as a call takes more than seconds"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Command:
@@ -81,7 +94,7 @@ class Decoding(Settings):
     max_input: int = Field(default=510, ge=8, description="source tokens; more are cut off and flagged")
     length_factor: float = Field(default=2.0, gt=0, description="output tokens a source token, at most")
     length_constant: int = Field(default=16, ge=1, description="output tokens beyond that")
-    batch_tokens: int = Field(default=2048, ge=1, description="padded source tokens a batch; 16384 on a large GPU")
+    batch_tokens: int = Field(default=2048, ge=1, description="source tokens a batch, at most; 16384 on a large GPU")
 
     def max_output(self, source_tokens: int) -> int:
         """Tokens after which the decoder of a source of this length is stopped."""
@@ -136,7 +149,9 @@ class Translation(Settings):
     )
     engine: str = Field(default="phrasebook", description="the engine of every language that names no other")
     engines_by_language: dict[str, str] = Field(default={}, description="language -> engine")
-    block: int = Field(default=1024, ge=1, description="distinct sentences between two writes to the store")
+    block: int = Field(
+        default=1024, ge=1, description="distinct sentences that are claimed, and given to the engine, at once"
+    )
     max_characters: int = Field(
         default=2000, ge=100, description="longer sentences are none: they are left untranslated, and flagged"
     )

@@ -1,8 +1,9 @@
 """Any program that reads a sentence a line and writes a translation a line: Apertium, Moses, a script.
 
-The answer to a block must have as many lines as the block. With markers each sentence must come back behind its own
-number; a persistent program must at least return a number as its last line. A block that fails in any way is halved and
-tried again with fresh programs, down to the one sentence that they cannot do, which stays empty.
+The sentences go to the programs in calls, each handed on as it is answered. An answer must have as many lines as its
+call. With markers each sentence must come back behind its own number; a persistent program must at least return a
+number as its last line. A call that fails in any way is halved and tried again with fresh programs, down to the one
+sentence that they cannot do, which stays empty.
 """
 
 from __future__ import annotations
@@ -11,18 +12,24 @@ import hashlib
 import logging
 import shlex
 import shutil
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mmclip.config import translation as config
 from mmclip.errors import UserError
-from mmclip.translation.engine import Translated, digest_of
+from mmclip.translation.engine import Answers, Translated, digest_of
 from mmclip.translation.flags import flags_of
 from mmclip.translation.pipeline import Pipeline, PipelineFailure
 
 logger = logging.getLogger("mmclip.translation")
 
 _FIRST_MARKER = 1001
+_FIRST_SIZE = 32
+"""Sentences of the first call."""
+_QUICK, _SLOW = 2.0, 10.0
+"""Seconds: a quicker call is followed by one of four times the sentences, a slower one by one of half of them. So a
+process that is killed loses some seconds of work, and a quick program is not started for a few sentences."""
 _GIVE_UP = 5
 """Sentences that fail one by one, before any has succeeded, until the program is taken to be broken."""
 
@@ -36,16 +43,25 @@ class Command:
         self._pipelines: dict[str, Pipeline] = {}
         self._succeeded = False
         self._failed = 0
+        self._size = _FIRST_SIZE
 
     def digest(self, source: str, target: str) -> str:
         commands = self._commands(target)
         files = [file for command in commands for file in _files(command)]
         return digest_of(["command", commands, self._settings.markers, files])
 
-    def translate(self, sentences: Sequence[str], source: str, target: str) -> list[Translated]:
+    def translate(self, sentences: Sequence[str], source: str, target: str) -> Iterator[Answers]:
         if target not in self._pipelines:
             self._pipelines[target] = Pipeline(self._commands(target), self._settings.persistent)
-        return self._block(sentences, target)
+        start = 0
+        while start < len(sentences):
+            size = min(self._size, self._settings.batch)
+            positions = range(start, min(start + size, len(sentences)))
+            clock = time.monotonic()
+            yield from self._answers(positions, sentences, target)
+            if len(positions) == size:
+                self._size = _next_size(size, time.monotonic() - clock)
+            start += size
 
     def close(self) -> None:
         for pipeline in self._pipelines.values():
@@ -57,20 +73,23 @@ class Command:
             raise UserError(f"engine {self.name}: no pipeline for {target}; it has {known}")
         return self._settings.pipelines[target]
 
-    def _block(self, sentences: Sequence[str], target: str) -> list[Translated]:
-        if not sentences:
-            return []
+    def _answers(self, positions: range, sentences: Sequence[str], target: str) -> Iterator[Answers]:
+        asked = [sentences[position] for position in positions]
         try:
-            lines = self._ask(sentences, target)
+            lines = self._ask(asked, target)
         except PipelineFailure as failure:
-            logger.info("engine %s: %s; %d sentences tried again", self.name, failure, len(sentences))
-            if len(sentences) == 1:
-                return [self._give_up(failure)]
-            half = len(sentences) // 2
-            return self._block(sentences[:half], target) + self._block(sentences[half:], target)
+            logger.info("engine %s: %s; %d sentences tried again", self.name, failure, len(asked))
+            if len(asked) == 1:
+                yield {positions[0]: self._give_up(failure)}
+                return
+            half = len(asked) // 2
+            yield from self._answers(positions[:half], sentences, target)
+            yield from self._answers(positions[half:], sentences, target)
+            return
         self._succeeded = True
         texts = [" ".join(line.split()) for line in lines]
-        return [Translated(text, flags_of(sentence, text)) for sentence, text in zip(sentences, texts, strict=True)]
+        translated = [Translated(text, flags_of(sentence, text)) for sentence, text in zip(asked, texts, strict=True)]
+        yield dict(zip(positions, translated, strict=True))
 
     def _ask(self, sentences: Sequence[str], target: str) -> list[str]:
         seconds = self._settings.timeout + self._settings.timeout_per_sentence * len(sentences)
@@ -96,6 +115,13 @@ class Command:
         if not self._succeeded and self._failed >= _GIVE_UP:
             raise UserError(f"engine {self.name}: its command fails on every sentence ({failure}); try it by hand")
         return Translated("", ("empty",))
+
+
+def _next_size(size: int, seconds: float) -> int:
+    """Sentences of the next call after one of so many sentences that took so long."""
+    if seconds < _QUICK:
+        return 4 * size
+    return max(1, size // 2) if seconds > _SLOW else size
 
 
 def _files(command: str) -> list[str]:

@@ -7,22 +7,15 @@ and flagged, the end token is asked for and looked at, and the tokens are exactl
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from functools import cache, cached_property, partial
+from collections.abc import Iterator, Sequence
+from functools import cache, cached_property
 from typing import Any
 
 from mmclip.config import translation as config
 from mmclip.errors import UserError
-from mmclip.translation.decoding import (
-    batches,
-    bucket,
-    finish,
-    folder_digest,
-    load_tokenizer,
-    options,
-    with_second_try,
-)
-from mmclip.translation.engine import Translated, digest_of
+from mmclip.translation.batched import translate_batches
+from mmclip.translation.decoding import finish, folder_digest, load_tokenizer, options
+from mmclip.translation.engine import Answers, Translated, digest_of
 
 
 class CTranslate2:
@@ -36,26 +29,18 @@ class CTranslate2:
         folders = {self._settings.model, self._settings.tokenizer or self._settings.model}
         return digest_of([options(self._settings), sorted(_digest(folder) for folder in folders)])
 
-    def translate(self, sentences: Sequence[str], source: str, target: str) -> list[Translated]:
+    def translate(self, sentences: Sequence[str], source: str, target: str) -> Iterator[Answers]:
         tokens = self._tokenize(sentences, source, target)
         prefix = self._target_prefix(target)
-        return with_second_try(self._settings, sentences, tokens, partial(self._decode, prefix))
-
-    def _decode(
-        self, prefix: list[str], sentences: Sequence[str], tokens: Sequence[list[str]], ngram: int
-    ) -> list[Translated]:
-        """Translate tokenized sentences, all batches at once on as many workers as there are."""
         cut = [self._cut(sentence) for sentence in tokens]
-        out: list[Translated | None] = [None] * len(tokens)
-        running = [
-            (positions, self._start([cut[position] for position in positions], prefix, ngram))
-            for positions in batches([len(sentence) for sentence in cut], self._settings.batch_tokens)
-        ]
-        for positions, results in running:
-            for position, result in zip(positions, results, strict=True):
-                written = _hypothesis(result, self.name)
-                out[position] = self._finish(sentences[position], len(tokens[position]), written, len(prefix))
-        return [translated for translated in out if translated is not None]
+        model = self._translator  # loaded once, before the threads ask for it
+        return translate_batches(
+            self._settings,
+            [len(sentence) for sentence in cut],
+            lambda positions, ngram: self._write(model, [cut[position] for position in positions], prefix, ngram),
+            lambda position, written: self._finish(sentences[position], len(tokens[position]), written, len(prefix)),
+            threads=self._workers + 1,  # one more, so that a worker finds its next batch waiting
+        )
 
     def close(self) -> None:
         for loaded in ("_translator", "_tokenizer"):
@@ -77,21 +62,24 @@ class CTranslate2:
         limit = self._settings.max_input
         return tokens if len(tokens) <= limit else [*tokens[: limit - 1], tokens[-1]]
 
-    def _start(self, tokens: list[list[str]], prefix: list[str], ngram: int) -> list[Any]:
-        """Queue a batch of one bucket; the results block until it is done."""
+    def _write(self, model: Any, tokens: list[list[str]], prefix: list[str], ngram: int) -> list[list[str]]:
+        """The tokens that the model writes for a batch of one length."""
         settings = self._settings
-        started: list[Any] = self._translator.translate_batch(
-            tokens,
-            target_prefix=[prefix] * len(tokens) if prefix else None,
-            asynchronous=True,
-            beam_size=settings.beam,
-            no_repeat_ngram_size=ngram,
-            repetition_penalty=settings.repetition_penalty,
-            max_input_length=0,
-            max_decoding_length=settings.max_output(bucket(max(map(len, tokens)))),
-            return_end_token=True,
-        )
-        return started
+        try:
+            results = model.translate_batch(
+                tokens,
+                target_prefix=[prefix] * len(tokens) if prefix else None,
+                beam_size=settings.beam,
+                no_repeat_ngram_size=ngram,
+                repetition_penalty=settings.repetition_penalty,
+                max_input_length=0,
+                max_decoding_length=settings.max_output(len(tokens[0])),
+                return_end_token=True,
+            )
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"engine {self.name}: CTranslate2 stopped ({reason}); try smaller batch_tokens") from error
+        return [result.hypotheses[0] for result in results]
 
     def _finish(self, sentence: str, read: int, written: list[str], prefix: int) -> Translated:
         ended = written[-1:] == [self._tokenizer.eos_token]
@@ -105,22 +93,30 @@ class CTranslate2:
         return load_tokenizer(self._settings.tokenizer or self._settings.model, self.name)
 
     @cached_property
+    def _device(self) -> str:
+        import ctranslate2
+
+        if self._settings.device != "auto":
+            return self._settings.device
+        return "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+
+    @property
+    def _workers(self) -> int:
+        return self._settings.workers or (cores() if self._device == "cpu" else 1)
+
+    @cached_property
     def _translator(self) -> Any:
         import ctranslate2
 
         settings = self._settings
         if not (settings.model / "model.bin").is_file():
             raise UserError(f"engine {self.name}: {settings.model}: no model.bin there; make it with mmclip convert")
-        device = settings.device
-        if device == "auto":
-            device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
-        workers = settings.workers or (cores() if device == "cpu" else 1)
         try:
             return ctranslate2.Translator(
                 str(settings.model),
-                device=device,
+                device=self._device,
                 compute_type=settings.compute_type,
-                inter_threads=workers,
+                inter_threads=self._workers,
                 intra_threads=1,
             )
         except (ValueError, RuntimeError) as error:
@@ -133,15 +129,6 @@ def cores() -> int:
     given = os.environ.get("OMP_NUM_THREADS", "")
     available = len(os.sched_getaffinity(0))
     return min(int(given), available) if given.isdecimal() and int(given) else available
-
-
-def _hypothesis(result: Any, engine: str) -> list[str]:
-    try:
-        tokens: list[str] = result.result().hypotheses[0]
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"engine {engine}: CTranslate2 stopped ({reason}); try smaller batch_tokens") from error
-    return tokens
 
 
 _digest = cache(folder_digest)

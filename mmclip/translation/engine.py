@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,6 +24,10 @@ class Translated:
     flags: tuple[str, ...] = ()
 
 
+Answers = Mapping[int, Translated]
+"""Translations by the position of their sentence."""
+
+
 class Engine(Protocol):
     """A way to translate. Making one is cheap: models load and programs start with the first sentence."""
 
@@ -33,11 +37,13 @@ class Engine(Protocol):
         """Identifies all that decides a translation between two languages: kind, options, content of the model."""
         ...
 
-    def translate(self, sentences: Sequence[str], source: str, target: str) -> list[Translated]:
-        """The translation of each sentence, in order.
+    def translate(self, sentences: Sequence[str], source: str, target: str) -> Iterator[Answers]:
+        """The translations, in as many parts as the engine has batches: each part as soon as it is done.
+
+        Whoever takes a part may store it before asking for the next. Each position comes once, in any order.
 
         Args:
-            sentences: each on one line and with something to translate.
+            sentences: different ones, each on one line and with something to translate.
             source, target: FLORES-200 codes.
 
         Raises:

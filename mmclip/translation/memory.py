@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from mmclip.errors import UserError
 from mmclip.languages import ENGLISH, language
 from mmclip.phantom import phrasebook
-from mmclip.translation.engine import Engine, Translated, digest_of
+from mmclip.translation.engine import Answers, Engine, Translated, digest_of
 from mmclip.translation.flags import flags_of
 
 
@@ -32,19 +32,22 @@ class Memory:
         known = sorted(self._known(source, target).items())
         return digest_of(["memory", known, self._fallback and self._fallback.digest(source, target)])
 
-    def translate(self, sentences: Sequence[str], source: str, target: str) -> list[Translated]:
+    def translate(self, sentences: Sequence[str], source: str, target: str) -> Iterator[Answers]:
         known = self._known(source, target)
-        unknown = list(dict.fromkeys(sentence for sentence in sentences if sentence not in known))
-        other: dict[str, Translated] = {}
-        if unknown and self._fallback is not None:
-            translated = self._fallback.translate(unknown, source, target)
-            other = dict(zip(unknown, translated, strict=True))
-        return [
-            other.get(sentence, Translated("", ("empty",)))
-            if sentence not in known
-            else Translated(known[sentence], flags_of(sentence, known[sentence]))
-            for sentence in sentences
-        ]
+        unknown = [position for position, sentence in enumerate(sentences) if sentence not in known]
+        if len(unknown) < len(sentences):
+            yield {
+                position: Translated(known[sentence], flags_of(sentence, known[sentence]))
+                for position, sentence in enumerate(sentences)
+                if sentence in known
+            }
+        if not unknown:
+            return
+        if self._fallback is None:
+            yield {position: Translated("", ("empty",)) for position in unknown}
+            return
+        for part in self._fallback.translate([sentences[position] for position in unknown], source, target):
+            yield {unknown[position]: translated for position, translated in part.items()}
 
     def close(self) -> None:
         if self._fallback is not None:

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property, partial
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
 
 from mmclip.config import translation as config
 from mmclip.errors import UserError
-from mmclip.translation.decoding import (
-    batches,
-    bucket,
-    finish,
-    folder_digest,
-    load_tokenizer,
-    options,
-    token_of_language,
-    with_second_try,
-)
-from mmclip.translation.engine import Translated, digest_of
+from mmclip.translation.batched import translate_batches
+from mmclip.translation.decoding import finish, folder_digest, load_tokenizer, options, token_of_language
+from mmclip.translation.engine import Answers, Translated, digest_of
 
 
 class NllbTransformers:
@@ -33,50 +25,43 @@ class NllbTransformers:
     def digest(self, source: str, target: str) -> str:
         return digest_of([options(self._settings), self._model_digest])
 
-    def translate(self, sentences: Sequence[str], source: str, target: str) -> list[Translated]:
-        tokenizer = self._tokenizer
+    def translate(self, sentences: Sequence[str], source: str, target: str) -> Iterator[Answers]:
+        tokenizer, limit = self._tokenizer, self._settings.max_input
         tokenizer.src_lang = token_of_language(tokenizer, source, self.name)
         first = tokenizer.convert_tokens_to_ids(token_of_language(tokenizer, target, self.name))
         tokens: list[list[int]] = tokenizer(list(sentences))["input_ids"]
-        return with_second_try(self._settings, sentences, tokens, partial(self._decode, first))
-
-    def _decode(
-        self, first: int, sentences: Sequence[str], tokens: Sequence[list[int]], ngram: int
-    ) -> list[Translated]:
-        """Translate tokenized sentences, batch by batch."""
-        limit = self._settings.max_input
         cut = [ids if len(ids) <= limit else [*ids[: limit - 1], ids[-1]] for ids in tokens]
-        out: list[Translated | None] = [None] * len(tokens)
-        for positions in batches([len(ids) for ids in cut], self._settings.batch_tokens):
-            written = self.generate([cut[position] for position in positions], first, ngram)
-            for position, ids in zip(positions, written, strict=True):
-                text = self._tokenizer.decode(ids[1:], skip_special_tokens=True)
-                ended = ids[-1:] == [self._tokenizer.eos_token_id]
-                out[position] = finish(
-                    self._settings, sentences[position], text, len(tokens[position]), len(ids), ended
-                )
-        return [translated for translated in out if translated is not None]
+        return translate_batches(
+            self._settings,
+            [len(ids) for ids in cut],
+            lambda positions, ngram: self.generate([cut[position] for position in positions], first, ngram),
+            lambda position, written: self._finish(sentences[position], len(tokens[position]), written),
+        )
+
+    def _finish(self, sentence: str, read: int, written: list[int]) -> Translated:
+        text = self._tokenizer.decode(written[1:], skip_special_tokens=True)
+        ended = written[-1:] == [self._tokenizer.eos_token_id]
+        return finish(self._settings, sentence, text, read, len(written), ended)
 
     def generate(self, batch: list[list[int]], first: int, ngram: int = 0) -> list[list[int]]:
-        """Token ids that the model writes for source ids of one bucket, from the language token to the end token.
+        """Token ids that the model writes for source ids of one length, from the language token to the end token.
 
         Args:
             first: id of the target language's token.
             ngram: n-grams of so many tokens may not repeat; 0 allows all.
         """
-        settings, pad = self._settings, self._tokenizer.pad_token_id
-        longest = max(map(len, batch))
-        ids = torch.tensor([source + [pad] * (longest - len(source)) for source in batch])
+        settings = self._settings
+        ids = torch.tensor(batch, device=self._model.device)
         with torch.inference_mode():
             written = self._model.generate(
-                input_ids=ids.to(self._model.device),
-                attention_mask=(ids != pad).long().to(self._model.device),
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
                 forced_bos_token_id=first,
                 num_beams=settings.beam,
                 do_sample=False,
                 no_repeat_ngram_size=ngram,
                 repetition_penalty=settings.repetition_penalty,
-                max_new_tokens=settings.max_output(bucket(longest)),
+                max_new_tokens=settings.max_output(ids.shape[1]),
             )
         return [_until_end(row, self._tokenizer.eos_token_id) for row in written[:, 1:].tolist()]
 

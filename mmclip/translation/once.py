@@ -1,12 +1,13 @@
-"""Each distinct sentence once: from the store where it is known, else from the engine, block by block."""
+"""Each distinct sentence once: from the store where it is known, else from the engine, and stored as it answers."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from mmclip.errors import UserError
 from mmclip.translation.engine import Engine, Translated
 from mmclip.translation.normalise import has_invisible, normalise
 from mmclip.translation.store import Store, key
@@ -37,13 +38,13 @@ class Once:
 def translate_once(
     engine: Engine, sentences: Sequence[str], source: str, target: str, store: Store, block: int, longest: int
 ) -> Once:
-    """Translate the distinct ones of `sentences`; after each block of them all that is done is in the store.
+    """Translate the distinct ones of `sentences`; each part of the engine's answers is in the store before the next.
 
     Sentences that are one after :func:`~mmclip.translation.normalise.normalise` are translated once, in that form. What
     is longer than `longest` characters is no sentence, and could stop an engine or fill the memory: it stays empty.
-    What another job is translating at this moment is waited for, or taken over if that job dies. Where two answers
-    meet, the first in the store is everybody's. The longest sentences come first, so that those of one block have about
-    one length, and the engine's batches little padding.
+    They are claimed, and given to the engine, `block` at a time; the longest come first, so that those of one block
+    have about one length, and the engine's batches little padding. What another job is translating at this moment is
+    waited for, or taken over if that job dies. Where two answers meet, the first in the store is everybody's.
     """
     distinct = list(dict.fromkeys(sentences))
     forms = {sentence: normalise(sentence) for sentence in distinct}
@@ -81,11 +82,8 @@ def _all_of(
         for start in range(0, len(missing), block):
             some = missing[start : start + block]
             mine = set(store.claim([keys[sentence] for sentence in some]))
-            todo = [sentence for sentence in some if keys[sentence] in mine]
-            translated = engine.translate(todo, source, target) if todo else []
-            answers = {keys[sentence]: _clean(value) for sentence, value in zip(todo, translated, strict=True)}
-            store.put(answers)
-            empty |= {row: value for row, value in answers.items() if not value.text}
+            todo = {sentence: keys[sentence] for sentence in some if keys[sentence] in mine}
+            empty |= _translate(engine, todo, source, target, store)
             new += len(todo)
             waiting += [sentence for sentence in some if keys[sentence] not in mine]
             if total > block:
@@ -96,6 +94,33 @@ def _all_of(
             time.sleep(_POLL)
     done = empty | store.get(keys.values())
     return {sentence: done[row] for sentence, row in keys.items()}, new
+
+
+def _translate(
+    engine: Engine, todo: Mapping[str, bytes], source: str, target: str, store: Store
+) -> dict[bytes, Translated]:
+    """Put the engine's answers into the store as they come; those that are empty, which the store does not keep.
+
+    Args:
+        todo: the row of each sentence.
+
+    Raises:
+        UserError: the engine left sentences out. What it has answered is in the store.
+    """
+    rows = list(todo.values())
+    answered: set[int] = set()
+    empty: dict[bytes, Translated] = {}
+    for part in engine.translate(list(todo), source, target) if todo else ():
+        answers = {rows[position]: _clean(value) for position, value in part.items()}
+        store.put(answers)
+        answered |= part.keys()
+        empty |= {row: value for row, value in answers.items() if not value.text}
+    if len(answered) < len(rows):
+        raise UserError(
+            f"engine {engine.name}: only {len(answered)} of {len(rows)} sentences came back; run it again, or choose "
+            f"another engine for {target}"
+        )
+    return empty
 
 
 def _clean(translated: Translated) -> Translated:

@@ -25,7 +25,7 @@ class Pipeline:
 
     Args:
         commands: command lines, split as a shell would but run without one.
-        persistent: keep them running between blocks; else they are started for each block and see its end.
+        persistent: keep them running between calls; else they are started for each call and see its end.
     """
 
     def __init__(self, commands: Sequence[str], persistent: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shutil
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from mmclip.config.translation import Memory, Translation
 from mmclip.errors import UserError
 from mmclip.languages import ENGLISH, LANGUAGES, language
 from mmclip.sentences import split
-from mmclip.tables.files import read_table, write_table
+from mmclip.tables.files import locked, read_table, write_table
 from mmclip.tables.ingest import STUDIES
 from mmclip.tables.phantom import FAULTS
 from mmclip.tables.sharding import shard_of
@@ -108,20 +109,21 @@ def translate_file(
     to: str,
     output: Path,
     engine: str | None = None,
-    compare: str | None = None,
+    compare: tuple[str, str] | None = None,
     source: str = ENGLISH,
     size: int = 1000,
     checks: Mapping[str, Check] = NUMBERS,
 ) -> dict[str, Any]:
-    """Translate a file of texts, and with `compare` a sample of it by a second engine, to see where they differ.
+    """Translate a file of texts, and with `compare` a sample of it by two engines, to see where they differ.
 
     Args:
         texts: study_id, text (CSV, TSV or Parquet by its ending).
         to, source: FLORES-200 codes.
         output: study_id, language, text: the translated sentences joined by a space (by nothing in Chinese and
             Japanese), by the first engine.
-        engine: name of an engine of the settings; None for the settings' own for this language.
-        compare: name of a second one; both then translate a sample afresh, so that their times compare.
+        engine: name of an engine of the settings; None for the first that is compared, or the settings' own for this
+            language.
+        compare: names of two; both translate a sample afresh, so that their times compare.
         size: distinct sentences of the sample.
         checks: what is looked for in both engines' translations.
 
@@ -133,16 +135,14 @@ def translate_file(
     frame = read_texts(texts)
     sentences = [split(text) for text in frame["text"]]
     distinct = list(dict.fromkeys(sentence for some in sentences for sentence in some))
-    name = engine or settings.engine_of(to)
-    once = _with(settings, name, distinct, source, to, settings.store)
-    joiner = "" if LANGUAGES[to].tokens == "character" else " "
-    joined = [
-        joiner.join(once.known[sentence].text for sentence in some if once.known[sentence].text) for some in sentences
-    ]
-    write_texts(
-        frame.select("study_id", pl.lit(to, dtype=pl.String).alias("language"), pl.Series("text", joined, pl.String)),
-        output,
-    )
+    name = engine or (compare[0] if compare else settings.engine_of(to))
+    # Without a store of its own the file gets one beside it, which only outlives a run that is killed.
+    folder = settings.store or output.with_name(f".{output.name}.store")
+    with locked(output.with_name(f".{output.name}.run")):
+        once = _with(settings, name, distinct, source, to, folder)
+        write_texts(_joined(frame, sentences, once, to), output)
+        if settings.store is None:
+            shutil.rmtree(folder, ignore_errors=True)
     flags = Counter(flag for translated in once.known.values() for flag in translated.flags)
     summary = {
         "texts": frame.height,
@@ -154,8 +154,17 @@ def translate_file(
         "flags": dict(sorted(flags.items())),
     }
     if compare:
-        summary["comparison"] = _compare(settings, (name, compare), sample(distinct, size), source, to, checks)
+        summary["comparison"] = _compare(settings, compare, sample(distinct, size), source, to, checks)
     return summary
+
+
+def _joined(frame: pl.DataFrame, sentences: list[list[str]], once: Once, to: str) -> pl.DataFrame:
+    """study_id, language and translation of each text."""
+    joiner = "" if LANGUAGES[to].tokens == "character" else " "
+    texts = [joiner.join(filter(None, (once.known[sentence].text for sentence in some))) for some in sentences]
+    return frame.select(
+        "study_id", pl.lit(to, dtype=pl.String).alias("language"), pl.Series("text", texts, dtype=pl.String)
+    )
 
 
 def _compare(

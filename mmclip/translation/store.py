@@ -3,8 +3,8 @@
 A row's key is the SHA-256 of the engine's digest, the language pair and the sentence, so another engine, option or
 model never finds it. The store is an SQLite file in WAL mode: readers and several writers at once, and a killed process
 loses nothing that it has put. Before a job translates sentences it claims them, so that two jobs do not do the same
-work; the claim of a dead process, or one older than :data:`LEASE`, no longer counts. Nothing but speed depends on
-claims.
+work; the claim of a dead process, or of one not heard of for :data:`LEASE`, no longer counts. Nothing but speed depends
+on claims.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from mmclip.tables.files import locked, make_private_file
 from mmclip.translation.engine import Translated
 
 LEASE = 1800.0
-"""Seconds after which a claim lapses, even if its process seems alive (on another host nobody can tell)."""
+"""Seconds without news after which a claim lapses, even if its process seems alive (of another host nobody can tell).
+Each part of the engine's answers that is stored is news; a part takes seconds or minutes."""
 _WAIT = 120.0
 """Seconds to wait for another writer's transaction; each takes milliseconds."""
 _SCHEMA = """
@@ -100,12 +101,15 @@ class Store:
     def put(self, translations: Mapping[bytes, Translated]) -> None:
         """Keep translations and release their claims; a translation that is already there stays as it is.
 
+        What else this process has claimed, it holds for another :data:`LEASE`.
+
         An empty one is not kept: a program that failed today may succeed next time.
         """
         kept = [(row, value.text, " ".join(value.flags)) for row, value in translations.items() if value.text]
         with _Transaction(self._database):
             self._database.executemany("INSERT OR IGNORE INTO translations VALUES (?, ?, ?)", kept)
             self._database.executemany("DELETE FROM claims WHERE key = ?", [(row,) for row in translations])
+            self._database.execute("UPDATE claims SET since = ? WHERE owner = ?", (time.time(), self._owner))
 
     def _lapsed(self, owner: str, since: float) -> bool:
         return owner == self._owner or not 0 <= time.time() - since < LEASE or not alive(owner)

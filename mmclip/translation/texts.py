@@ -23,7 +23,8 @@ def read_texts(path: Path) -> pl.DataFrame:
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except (pl.exceptions.PolarsError, OSError, UnicodeError) as error:
-        raise UserError(f"{path}: cannot be read as {path.suffix[1:]}; save it as UTF-8") from error
+        reason = f"cannot be read as {path.suffix[1:]}" if path.suffix == ".parquet" else _fault(path)
+        raise UserError(f"{path}: {reason}") from error
     for name in ("study_id", "text"):
         if name not in frame.columns:
             raise UserError(f"{path}: column {name!r} is missing; it has {', '.join(frame.columns)}")
@@ -36,6 +37,23 @@ def _read(path: Path) -> pl.DataFrame:
     if path.suffix not in _SEPARATORS:
         raise _ending(path)
     return pl.read_csv(path, separator=_SEPARATORS[path.suffix], infer_schema=False)
+
+
+def _fault(path: Path) -> str:
+    """What is wrong with a file of lines."""
+    lines = path.read_bytes().split(b"\n")
+    bad = [number for number, line in enumerate(lines, start=1) if not _is_text(line)]
+    if not bad:
+        return f"cannot be read as {path.suffix[1:]}; check its columns and quotes"
+    return f"{len(bad)} of its {len(lines)} lines are not UTF-8, the first is line {bad[0]}; save it as UTF-8"
+
+
+def _is_text(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def write_texts(frame: pl.DataFrame, path: Path) -> None:

@@ -50,10 +50,12 @@ def translate_shard(folder: Path, texts: list[str], chosen: Path) -> subprocess.
 
 
 def test_invalid_utf8(tmp_path: Path) -> None:
-    (tmp_path / "in.csv").write_bytes(b"study_id,text\na,No effusi\xf3n.\n")
+    (tmp_path / "in.csv").write_bytes(b"study_id,text\nb,Edema.\na,No effusi\xf3n.\nc,Clear.\nd,\xff\xfe\n")
     done = mmclip("translate", "in.csv", "--to", "spa_Latn", "-o", "out.csv", cwd=tmp_path)
     assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert done.stderr.splitlines()[-1] == "mmclip: in.csv: cannot be read as csv; save it as UTF-8"
+    assert done.stderr.splitlines()[-1] == (
+        "mmclip: in.csv: 2 of its 6 lines are not UTF-8, the first is line 3; save it as UTF-8"
+    )
     assert not (tmp_path / "out.csv").exists()
 
 
@@ -117,7 +119,7 @@ def test_comparison_prints_what_each_engine_keeps(tmp_path: Path) -> None:
     )
     (tmp_path / "in.csv").write_text("study_id,text\na,There is no left effusion. A nodule of 9 mm.\n")
     done = mmclip(
-        "translate", "in.csv", "--to", "spa_Latn", "--engine", "book", "--compare", "apertium", "--sample", "10",
+        "translate", "in.csv", "--to", "spa_Latn", "--compare", "book", "apertium", "--sample", "10",
         "--settings", "engines.yaml", "-o", "out.csv", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -1,6 +1,5 @@
 """Known translations, from the phrase book and from a file."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,25 +8,7 @@ from mmclip.errors import UserError
 from mmclip.phantom import phrasebook
 from mmclip.translation.engine import Translated
 from mmclip.translation.memory import Memory, read_memory
-
-
-class Shouting:
-    """An engine that remembers what it was asked."""
-
-    name = "shouting"
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    def digest(self, source: str, target: str) -> str:
-        return "shouting"
-
-    def translate(self, sentences: Sequence[str], source: str, target: str) -> list[Translated]:
-        self.asked += sentences
-        return [Translated(sentence.upper()) for sentence in sentences]
-
-    def close(self) -> None:
-        pass
+from tests.translation.fakes import Remembering, translate_all
 
 
 @pytest.fixture
@@ -44,34 +25,38 @@ def file(tmp_path: Path) -> Path:
 
 def test_file(file: Path) -> None:
     memory = Memory("memory", file)
-    found = memory.translate(["No effusion.", "Edema.", "The lungs are clear."], "eng_Latn", "spa_Latn")
+    found = translate_all(memory, ["No effusion.", "Edema.", "The lungs are clear."], "eng_Latn", "spa_Latn")
     assert found == [
         Translated("Sin derrame."),
         Translated("", ("empty",)),
         Translated("Los pulmones están libres."),
     ]
-    assert memory.translate(["No effusion."], "eng_Latn", "fra_Latn") == [Translated("", ("empty",))]
+    assert translate_all(memory, ["No effusion."], "eng_Latn", "fra_Latn") == [Translated("", ("empty",))]
 
 
-def test_unknown_sentences_fall_through_once(file: Path) -> None:
-    other = Shouting()
-    found = Memory("memory", file, other).translate(["Edema.", "No effusion.", "Edema."], "eng_Latn", "spa_Latn")
-    assert [translated.text for translated in found] == ["EDEMA.", "Sin derrame.", "EDEMA."]
-    assert other.asked == ["Edema."]
+def test_only_unknown_sentences_fall_through(file: Path) -> None:
+    other = Remembering(batch=1)
+    parts = list(Memory("memory", file, other).translate(["Edema.", "No effusion.", "Clear."], "eng_Latn", "spa_Latn"))
+    assert [{position: value.text for position, value in part.items()} for part in parts] == [
+        {1: "Sin derrame."},
+        {0: "EDEMA."},
+        {2: "CLEAR."},
+    ], "the other engine's parts are handed on as they come"
+    assert other.asked == ["Edema.", "Clear."]
 
 
 @pytest.mark.parametrize("target", [code for code in phrasebook.available() if code != "eng_Latn"])
 def test_phrase_book_knows_every_training_sentence(target: str) -> None:
     memory = Memory("phrasebook")
     known = dict(phrasebook.translations(target))
-    found = memory.translate(list(known), "eng_Latn", target)
+    found = translate_all(memory, list(known), "eng_Latn", target)
     assert [translated.text for translated in found] == list(known.values())
     assert not [translated for translated in found if translated.flags]
 
 
 def test_phrase_book_is_english(file: Path) -> None:
     sentence = next(phrasebook.translations("eng_Latn"))[0]
-    assert Memory("phrasebook").translate([sentence], "fra_Latn", "spa_Latn")[0].text == ""
+    assert translate_all(Memory("phrasebook"), [sentence], "fra_Latn", "spa_Latn")[0].text == ""
 
 
 def test_digest_follows_the_language_only(file: Path) -> None:
@@ -79,7 +64,7 @@ def test_digest_follows_the_language_only(file: Path) -> None:
     file.write_text(file.read_text() + "Edema.\tspa_Latn\tEdema.\n")
     assert Memory("m", file).digest("eng_Latn", "spa_Latn") != before["spa_Latn"]
     assert Memory("m", file).digest("eng_Latn", "deu_Latn") == before["deu_Latn"]
-    assert Memory("m", file, Shouting()).digest("eng_Latn", "deu_Latn") != before["deu_Latn"]
+    assert Memory("m", file, Remembering()).digest("eng_Latn", "deu_Latn") != before["deu_Latn"]
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ from mmclip.config import translation as config
 from mmclip.errors import UserError
 from mmclip.translation.convert import MANIFEST, convert
 from mmclip.translation.ct2 import CTranslate2, cores
-from mmclip.translation.decoding import batches, bucket, folder_digest
+from mmclip.translation.decoding import folder_digest
 from mmclip.translation.nllb import Nllb
 from mmclip.translation.nllb_transformers import NllbTransformers
+from tests.translation.fakes import translate_all
 
 GREEDY = {"beam": 1, "device": "cpu", "retry_ngram": 0}
 
@@ -46,15 +47,15 @@ def test_greedy_ids_equal_transformers(converted: Path, tiny_nllb: Path, sentenc
     tokenizer = engine._tokenizer
     for tokens in engine._tokenize(sentences, "eng_Latn", target):
         assert (tokens[0], tokens[-1]) == ("eng_Latn", "</s>")
-        written = engine._start([tokens], engine._target_prefix(target), 0)[0].result().hypotheses[0]
+        written = engine._write(engine._translator, [tokens], engine._target_prefix(target), 0)[0]
         ids = other.generate([tokenizer.convert_tokens_to_ids(tokens)], tokenizer.convert_tokens_to_ids(target))[0]
         assert tokenizer.convert_tokens_to_ids(written) == ids
         assert written[0] == target
 
 
 def test_both_engines_give_the_same_texts_and_flags(converted: Path, tiny_nllb: Path, sentences: list[str]) -> None:
-    one = fast(converted).translate(sentences, "eng_Latn", "deu_Latn")
-    other = reference(tiny_nllb).translate(sentences, "eng_Latn", "deu_Latn")
+    one = translate_all(fast(converted), sentences, "eng_Latn", "deu_Latn")
+    other = translate_all(reference(tiny_nllb), sentences, "eng_Latn", "deu_Latn")
     assert one == other
     flagged = [translated for translated in one if "no_end" in translated.flags]
     assert 0 < len(flagged) < len(one), "the model should end some sentences and not others"
@@ -63,8 +64,8 @@ def test_both_engines_give_the_same_texts_and_flags(converted: Path, tiny_nllb: 
 
 
 def test_batching_changes_nothing(converted: Path, sentences: list[str]) -> None:
-    whole = fast(converted).translate(sentences, "eng_Latn", "fra_Latn")
-    single = fast(converted, batch_tokens=1, workers=2).translate(sentences[::-1], "eng_Latn", "fra_Latn")
+    whole = translate_all(fast(converted), sentences, "eng_Latn", "fra_Latn")
+    single = translate_all(fast(converted, batch_tokens=1, workers=2), sentences[::-1], "eng_Latn", "fra_Latn")
     assert whole == single[::-1]
 
 
@@ -77,7 +78,7 @@ def test_one_worker_a_core_of_the_job(converted: Path, sentences: list[str], mon
         assert cores() == expected
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     engine = fast(converted, workers=0)
-    engine.translate(sentences[:1], "eng_Latn", "spa_Latn")
+    translate_all(engine, sentences[:1], "eng_Latn", "spa_Latn")
     assert engine._translator.num_translators == min(2, available)
     engine.close()
     assert "_translator" not in vars(engine)
@@ -86,7 +87,7 @@ def test_one_worker_a_core_of_the_job(converted: Path, sentences: list[str], mon
 def test_a_long_source_is_cut_and_flagged(converted: Path, tiny_nllb: Path) -> None:
     long, short = "No pleural effusion. " * 20, "Unchanged."
     for engine in (fast(converted, max_input=16), reference(tiny_nllb, max_input=16)):
-        first, second = engine.translate([long, short], "eng_Latn", "ita_Latn")
+        first, second = translate_all(engine, [long, short], "eng_Latn", "ita_Latn")
         assert "length_limit" in first.flags
         assert ("length_limit" in second.flags) == ("no_end" in second.flags)
 
@@ -105,18 +106,18 @@ def test_general_engine_with_a_prefix_in_the_text(converted: Path, sentences: li
         kind="ct2", model=converted, text_prefix="<2{target}>", codes={"spa_Latn": "es"}, workers=1, **GREEDY
     )
     engine = CTranslate2("ct2", settings)
-    assert len(engine.translate(sentences, "eng_Latn", "spa_Latn")) == len(sentences)
+    assert len(translate_all(engine, sentences, "eng_Latn", "spa_Latn")) == len(sentences)
     plain = engine._tokenizer("<2es> Unchanged.")["input_ids"]
     assert engine._tokenize(["Unchanged."], "eng_Latn", "spa_Latn") == [engine._tokenizer.convert_ids_to_tokens(plain)]
 
 
 def test_mistakes_are_one_line(tiny_nllb: Path, converted: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no model\.bin there; make it with mmclip convert"):
-        fast(tiny_nllb).translate(["Unchanged."], "eng_Latn", "spa_Latn")
+        translate_all(fast(tiny_nllb), ["Unchanged."], "eng_Latn", "spa_Latn")
     with pytest.raises(UserError, match="holds no tokenizer"):
-        fast(tmp_path).translate(["Unchanged."], "eng_Latn", "spa_Latn")
+        translate_all(fast(tmp_path), ["Unchanged."], "eng_Latn", "spa_Latn")
     with pytest.raises(UserError, match="no language xxx_Latn"):
-        fast(converted).translate(["Unchanged."], "eng_Latn", "xxx_Latn")
+        translate_all(fast(converted), ["Unchanged."], "eng_Latn", "xxx_Latn")
     with pytest.raises(UserError, match=r"no \.safetensors file"):
         convert(tmp_path, tmp_path / "out")
     with pytest.raises(UserError, match="quantization: 'int3' is unknown"):
@@ -134,13 +135,3 @@ def test_conversion_is_atomic(tmp_path: Path, tiny_nllb: Path) -> None:
     with pytest.raises(UserError):
         convert(broken, tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken"]
-
-
-def test_batches_hold_one_bucket_each() -> None:
-    lengths = [3, 9, 8, 17, 16, 1, 10, 24]
-    found = batches(lengths, batch_tokens=32)
-    assert sorted(position for batch in found for position in batch) == list(range(len(lengths)))
-    for batch in found:
-        assert len({bucket(lengths[position]) for position in batch}) == 1
-        assert len(batch) == 1 or len(batch) * bucket(lengths[batch[0]]) <= 32
-    assert found[0] == [3]

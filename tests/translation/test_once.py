@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from mmclip.errors import UserError
 from mmclip.translation.engine import Translated
 from mmclip.translation.once import Once, translate_once
 from mmclip.translation.store import Store
@@ -53,3 +56,28 @@ def test_only_what_is_new(tmp_path: Path) -> None:
     assert once(engine, ["one"], tmp_path, "deu_Latn").new == 1, "a new language"
     assert once(Remembering(name="other"), ["one"], tmp_path).new == 1, "another engine"
     assert sorted(engine.asked) == ["one", "one", "three", "two"]
+
+
+@pytest.mark.parametrize("block, before", [(10, 9), (100, 12)])
+def test_a_part_is_stored_before_the_next_is_asked_for(tmp_path: Path, block: int, before: int) -> None:
+    """An engine of parts of three that fails before its fourth of a block, or its fifth."""
+    sentences = [f"sentence {number}" for number in range(20)]
+    whole = once(Remembering(), sentences, tmp_path)
+    killed, resumed = Remembering(batch=3, fails_after=before // 3), Remembering()
+    with pytest.raises(KeyboardInterrupt), Store(tmp_path / "killed.sqlite") as store:
+        translate_once(killed, sentences, "eng_Latn", "fra_Latn", store, block, 200)
+    assert len(killed.asked) == before
+    with Store(tmp_path / "killed.sqlite") as store:
+        found = translate_once(resumed, sentences, "eng_Latn", "fra_Latn", store, block, 200)
+    assert sorted(killed.asked + resumed.asked) == sorted(sentences), "none twice"
+    assert found.known == whole.known
+    assert found.new == len(resumed.asked)
+    assert max(map(len, resumed.claimed)) <= block
+
+
+def test_an_engine_that_leaves_sentences_out(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="engine remembering: only 2 of 3 sentences came back"):
+        once(Remembering(loses="Edema."), ["No effusion.", "Edema.", "Clear."], tmp_path)
+    again = Remembering()
+    once(again, ["No effusion.", "Edema.", "Clear."], tmp_path)
+    assert again.asked == ["Edema."], "what came back was stored"

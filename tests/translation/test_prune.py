@@ -13,6 +13,7 @@ from mmclip.languages import TARGETS
 from mmclip.translation.convert import MANIFEST, convert
 from mmclip.translation.nllb import Nllb
 from mmclip.translation.prune import SCRIPTS, kept_pieces
+from tests.translation.fakes import translate_all
 
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 VOCABULARY = (
@@ -69,7 +70,7 @@ def test_a_cut_model_writes_the_same(tiny_nllb: Path, sentences: list[str], tmp_
     assert manifest["languages"] == ["rus_Cyrl", "spa_Latn"]
     for target in ("spa_Latn", "rus_Cyrl"):
         whole, cut = (
-            nllb(tmp_path / name, beam=1).translate(sentences, "eng_Latn", target) for name in ("whole", "cut")
+            translate_all(nllb(tmp_path / name, beam=1), sentences, "eng_Latn", target) for name in ("whole", "cut")
         )
         same = sum(one == other for one, other in zip(whole, cut, strict=True))
         assert same >= len(sentences) - 2, "a random model may also write made-up words"
@@ -78,7 +79,7 @@ def test_a_cut_model_writes_the_same(tiny_nllb: Path, sentences: list[str], tmp_
 def test_a_cut_model_refuses_other_languages(tiny_nllb: Path, tmp_path: Path) -> None:
     convert(tiny_nllb, tmp_path / "cut", "int8", languages=("spa_Latn",))
     with pytest.raises(UserError, match=r"cut to other languages than deu_Latn; .*--languages 'spa_Latn deu_Latn'"):
-        nllb(tmp_path / "cut").translate(["Unchanged."], "eng_Latn", "deu_Latn")
+        translate_all(nllb(tmp_path / "cut"), ["Unchanged."], "eng_Latn", "deu_Latn")
 
 
 def test_mistakes_are_one_line(tiny_nllb: Path, tmp_path: Path) -> None:

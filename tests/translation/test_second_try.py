@@ -1,41 +1,41 @@
 """The guard against repetition: what looped is decoded once more, and only that."""
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mmclip.config import translation as config
+from mmclip.translation.batched import translate_batches
 from mmclip.translation.convert import convert
-from mmclip.translation.decoding import with_second_try
 from mmclip.translation.engine import Translated
 from mmclip.translation.nllb import Nllb
 from mmclip.translation.nllb_transformers import NllbTransformers
+from tests.translation.fakes import translate_all
 
 GOOD, LOOPED = Translated("Sin derrame."), Translated("sin sin sin sin sin", ("loop",))
 STOPPED = Translated("Sin", ("length_limit", "no_end"))
 
 
 def guarded(first: list[Translated], second: list[Translated], ngram: int = 4) -> tuple[list[Translated], list[int]]:
+    """What comes of first and second answers to sentences of one length, and which were asked for twice."""
     asked: list[int] = []
 
-    def decode(sentences: Sequence[str], tokens: Sequence[list[int]], banned: int) -> list[Translated]:
-        assert list(sentences) == [f"s{number}" for (number,) in tokens]
+    def run(positions: list[int], banned: int) -> list[Translated]:
         if banned == 0:
-            return list(first)
+            return [first[position] for position in positions]
         assert banned == ngram
-        asked.extend(number for (number,) in tokens)
-        return second
+        asked.extend(positions)
+        return [second[position] for position in positions]
 
-    numbers = range(len(first))
-    sentences, tokens = [f"s{number}" for number in numbers], [[number] for number in numbers]
-    return with_second_try(config.Decoding(retry_ngram=ngram), sentences, tokens, decode), asked
+    parts = translate_batches(config.Decoding(retry_ngram=ngram), [8] * len(first), run, lambda _, written: written)
+    found = {position: value for part in parts for position, value in part.items()}
+    return [found[position] for position in range(len(first))], asked
 
 
 def test_only_what_looped_or_did_not_end() -> None:
-    found, asked = guarded([GOOD, LOOPED, STOPPED], [GOOD, Translated("Otra.", ("copy",))])
+    found, asked = guarded([GOOD, LOOPED, STOPPED], [LOOPED, GOOD, Translated("Otra.", ("copy",))])
     assert asked == [1, 2]
     assert found == [GOOD, Translated(GOOD.text, ("retried",)), Translated("Otra.", ("copy", "retried"))]
 
@@ -59,18 +59,17 @@ def test_both_engines_try_again(
         decoding = {"beam": 1, "device": "cpu", "retry_ngram": retry}
         fast = Nllb("fast", config.Nllb(kind="nllb", model=tmp_path / "model", workers=1, **decoding))
         slow = NllbTransformers("slow", config.NllbTransformers(kind="nllb-transformers", model=tiny_nllb, **decoding))
-        for engine, method in ((fast, "_start"), (slow, "generate")):
+        for engine, method in ((fast, "_write"), (slow, "generate")):
             decoded = Counter[int]()
             inner = getattr(engine, method)
 
-            def counting(
-                batch: list[Any], first: Any, ngram: int, *, inner: Any = inner, decoded: Counter[int] = decoded
-            ) -> Any:
+            def counting(*arguments: Any, inner: Any = inner, decoded: Counter[int] = decoded) -> Any:
+                *_, batch, _, ngram = arguments
                 decoded[ngram] += len(batch)
-                return inner(batch, first, ngram)
+                return inner(*arguments)
 
             monkeypatch.setattr(engine, method, counting)
-            found = engine.translate(sentences, "eng_Latn", "deu_Latn")
+            found = translate_all(engine, sentences, "eng_Latn", "deu_Latn")
             lost = sum(bool({"no_end", "loop", "retried"} & set(translated.flags)) for translated in found)
             assert 0 < lost < len(sentences)
             assert decoded == Counter({0: len(sentences), **({3: lost} if retry else {})})

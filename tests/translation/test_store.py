@@ -183,6 +183,22 @@ def test_an_old_claim_lapses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     worker.join(10)
 
 
+def test_news_keeps_a_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who stores one part of a block in time holds the rest, however long the block takes."""
+    now = time.time()
+    monkeypatch.setattr(module.time, "time", lambda: now)
+    with Store(tmp_path / "store.sqlite") as store, Store(tmp_path / "store.sqlite") as other:
+        other._owner = f"{other._owner.rpartition(':')[0]}:another"
+        monkeypatch.setattr(module, "alive", lambda owner: True)
+        assert store.claim(KEYS[:4]) == KEYS[:4]
+        for number in range(3):
+            now += 0.9 * module.LEASE
+            assert other.claim(KEYS[:4]) == []
+            store.put({KEYS[number]: Translated("Edema.")})
+        now += module.LEASE
+        assert other.claim(KEYS[:4]) == KEYS[3:4]
+
+
 def test_leaving_gives_claims_back(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
     with pytest.raises(RuntimeError), Store(path) as store:

@@ -24,7 +24,9 @@ from mmclip.tables.ingest import STUDIES
 from mmclip.tables.phantom import FAULTS
 from mmclip.tables.sharding import shard_of
 from mmclip.tables.translation import SENTENCES
+from mmclip.translation.engines import build
 from mmclip.translation.stage import translate, translate_file
+from mmclip.translation.store import Store, key
 
 LOGGING = """
 import sys, time
@@ -68,11 +70,11 @@ def few(tmp_path: Path) -> Path:
     return path
 
 
-def logging_engine(folder: Path, seconds: float, block: int) -> tuple[Translation, Path]:
+def logging_engine(folder: Path, seconds: float, block: int, batch: int = 1024) -> tuple[Translation, Path]:
     """An engine that writes down every sentence that it translates."""
     log, program = folder / "calls.log", folder / "program.py"
     program.write_text(LOGGING.format(log=str(log), seconds=seconds))
-    engine = {"kind": "command", "pipelines": {"spa_Latn": [f"{sys.executable} {program}"]}}
+    engine = {"kind": "command", "batch": batch, "pipelines": {"spa_Latn": [f"{sys.executable} {program}"]}}
     return parse(Translation, {"engines": {"slow": engine}, "engine": "slow", "block": block}), log
 
 
@@ -148,26 +150,39 @@ def child(settings: Translation, studies: Path, output: Path) -> subprocess.Pope
     return subprocess.Popen([sys.executable, "-c", CHILD, *arguments], env=environment)
 
 
-def test_killed_and_resumed(few: Path, tmp_path: Path) -> None:
-    block = 5
-    settings, log = logging_engine(tmp_path, 0.05, block)
+@pytest.mark.parametrize("block, batch", [(1024, 4), (5, 1024)], ids=["within a block", "between blocks"])
+def test_killed_and_resumed(few: Path, tmp_path: Path, block: int, batch: int) -> None:
+    settings, log = logging_engine(tmp_path, 0.05, block, batch)
     undisturbed = run(settings, few, tmp_path / "undisturbed")[0].read_bytes()
     log.unlink()
     output = tmp_path / "killed" / "spa_Latn" / "x.parquet"
     process = child(settings, few, output)
     deadline = time.monotonic() + 60
-    while not (log.exists() and len(log.read_text().splitlines()) >= 2 * block + 2):
+    while not (log.exists() and len(log.read_text().splitlines()) >= 2 * min(block, batch) + 2):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    time.sleep(0.5)  # the engine's program outlives us by the rest of its block
+    time.sleep(0.5)  # the engine's program outlives us by the rest of its call
     assert not output.exists()
+    sentences = [f"Finding number {number} is seen." for number in range(30)]
+    stored = in_store(settings, sentences, tmp_path / "killed" / ".store")
+    assert len(stored) >= 2 * min(block, batch), "each call was stored when it was answered"
     assert child(settings, few, output).wait(60) == 0
     assert output.read_bytes() == undisturbed
     asked = Counter(log.read_text().splitlines())
-    assert len(asked) == 30
-    assert sum(asked.values()) - 30 <= block, "at most the block under way is done again"
+    assert set(asked) == set(sentences)
+    assert {asked[sentence] for sentence in stored} == {1}, "nothing that is stored is translated again"
+    assert asked.total() - 30 <= min(block, batch), "at most the call under way is done again"
+
+
+def in_store(settings: Translation, sentences: list[str], folder: Path) -> list[str]:
+    """Those of some English sentences whose Spanish translations are stored."""
+    digest = build(settings, settings.engine).digest("eng_Latn", "spa_Latn")
+    keys = {sentence: key(digest, "eng_Latn", "spa_Latn", sentence) for sentence in sentences}
+    with Store(folder / "translations.sqlite") as store:
+        found = store.get(keys.values())
+    return [sentence for sentence in sentences if keys[sentence] in found]
 
 
 def test_two_jobs_at_once(few: Path, tmp_path: Path) -> None:
@@ -265,6 +280,31 @@ def test_file_of_texts(tmp_path: Path, ending: str) -> None:
     assert output.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_file_that_was_killed_goes_on(tmp_path: Path) -> None:
+    settings, log = logging_engine(tmp_path, 0.05, 1024, batch=4)
+    sentences = [f"Finding number {number} is seen." for number in range(30)]
+    texts, output = tmp_path / "in.csv", tmp_path / "out.csv"
+    texts.write_text("study_id,text\n" + "".join(f"s{number},{text}\n" for number, text in enumerate(sentences)))
+    arguments = ["translate", str(texts), "--to", "spa_Latn", "-o", str(output), "--settings"]
+    command = [sys.executable, "-m", "mmclip", *arguments, settings.model_dump_json()]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (log.exists() and len(log.read_text().splitlines()) >= 10):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    time.sleep(0.3)  # the engine's program outlives us by the rest of its call
+    stored = in_store(settings, sentences, tmp_path / ".out.csv.store")
+    assert not output.exists() and len(stored) >= 8
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True, timeout=60)
+    asked = Counter(log.read_text().splitlines())
+    assert set(asked) == set(sentences) and {asked[sentence] for sentence in stored} == {1}
+    assert asked.total() - 30 <= 4
+    assert pl.read_csv(output)["text"].to_list() == [sentence.upper() for sentence in sentences]
+    assert not list(tmp_path.glob(".*")), "the store goes with the run that needed it"
+
+
 def test_comparison(tmp_path: Path) -> None:
     memory = tmp_path / "memory.tsv"
     memory.write_text("A nodule of 9 mm.\tspa_Latn\tUn nódulo de 9 mm.\nNo effusion.\tspa_Latn\tSin derrame.\n")
@@ -274,7 +314,7 @@ def test_comparison(tmp_path: Path) -> None:
     settings = parse(Translation, {"engines": engines, "engine": "one"})
     texts = tmp_path / "in.csv"
     texts.write_text("study_id,text\na,A nodule of 9 mm. No effusion.\n")
-    comparison = translate_file(settings, texts, "spa_Latn", tmp_path / "out.csv", compare="two")["comparison"]
+    comparison = translate_file(settings, texts, "spa_Latn", tmp_path / "out.csv", compare=("one", "two"))["comparison"]
     assert json.loads(json.dumps(comparison)) == comparison
     assert (comparison["same"], comparison["sentences"]) == (0.5, 2)
     assert 80 < comparison["chrf"] < 100

@@ -115,6 +115,26 @@ def copy(sentence: Sentence, rng: random.Random) -> str | None:
     return sentence.source
 
 
+def word_left(sentence: Sentence, rng: random.Random) -> str | None:
+    """One word of the translation is the source's instead: one that no right translation into the language holds."""
+    text, ours = sentence.translation, _vocabulary(sentence.language)
+    english: list[str] = [word for word in re.findall(r"[a-z]{4,}", sentence.source.casefold()) if word not in ours]
+    if not english:
+        return None
+    if not sentence.joiner:
+        cut = rng.randrange(max(1, len(text) - 2))
+        return text[:cut] + rng.choice(english) + text[cut + 2 :]
+    tokens = text.split()
+    place = rng.choice([row for row, token in enumerate(tokens) if len(token) > 3] or [0])
+    return " ".join([*tokens[:place], rng.choice(english), *tokens[place + 1 :]])
+
+
+@cache
+def _vocabulary(language: str) -> frozenset[str]:
+    """Every run of Latin letters in a right translation."""
+    return frozenset(word for one in sentences(language) for word in re.findall("[a-z]+", one.translation.casefold()))
+
+
 def wrong_language(sentence: Sentence, rng: random.Random) -> str | None:
     """The right translation into one of the other 19 languages."""
     others = [code for code in phrasebook.available() if code not in (ENGLISH, sentence.language)]
@@ -162,7 +182,8 @@ def synonyms(sentence: Sentence, rng: random.Random) -> str | None:
 Family = Callable[[Sentence, random.Random], str | None]
 
 FAULTS: tuple[Family, ...] = (
-    *(loop, letter_loop, truncate, negation, side, number, copy, wrong_language, mojibake, empty, other_report),
+    *(loop, letter_loop, truncate, negation, side, number, copy, word_left, wrong_language, mojibake, empty),
+    other_report,
 )
 """What has to be rejected."""
 

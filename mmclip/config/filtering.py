@@ -37,6 +37,9 @@ class Thresholds(Settings):
     min_script: float = Field(default=0.5, description="share of letters in the language's script")
     max_mojibake: int = Field(default=0, description="runs of text decoded with the wrong encoding")
     max_copy: float = Field(default=0.75, description="share of the source's words that stand untranslated")
+    max_untranslated: int = Field(
+        default=0, description="words of the source that stand untranslated and are none of the language"
+    )
     min_similarity: float = Field(default=0.5, description="cosine of the embeddings, where `similarity` names a model")
     min_chrf: float = Field(default=0.3, description="chrF of a translation back into the source's language, if given")
     min_bleu: float = Field(default=0.0, description="the same by BLEU, which says little of short sentences: off")

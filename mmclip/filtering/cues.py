@@ -1,7 +1,7 @@
 """Cue words of a language: sides, negation, numbers in words, units; read from ``cues/<language>.yaml``.
 
-An entry is a word or a phrase; ``izquierd*`` matches words that start so, ``*frei`` words that end so, ``kein*/ohne
-änderung*`` either of two words and then a third. Where the file says ``anywhere: true`` (languages that write or glue
+An entry is a word or a phrase; a star stands for any letters (``izquierd*``, ``*frei``), ``kein*/ohne änderung*`` means
+either of two words and then a third. Where the file says ``anywhere: true`` (languages that write or glue
 words together) an entry matches inside a word too. A phrase under ``ignore`` holds a cue's letters but does not mean it
 (``不张``): it is read first and uses them up. So does ``unchanged`` for negation and what implies it (``sin cambios``).
 """
@@ -44,7 +44,9 @@ class CueFile(Settings):
             nothing else.
         abnormal: words for a change or an abnormality in general.
         no_abnormality: those of ``unchanged`` that also say that there is no abnormality (``bez zmian``).
-        ignore: for left, right, both, negation or implied: phrases that are none.
+        shared: words that the language spells as English does; in the English list, words that every language takes
+            over (devices, Latin, names of signs).
+        ignore: for left, right, both, negation, implied or shared: phrases that are none.
         numerals: number -> words for it.
         units: unit -> further ways to write it after a number.
     """
@@ -63,6 +65,7 @@ class CueFile(Settings):
     unchanged: tuple[str, ...]
     abnormal: tuple[str, ...]
     no_abnormality: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
     ignore: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     numerals: dict[int, tuple[str, ...]] = Field(default_factory=dict)
     units: dict[str, tuple[str, ...]] = Field(default_factory=dict)
@@ -96,6 +99,7 @@ class Cues:
     unchanged: Matcher
     abnormal: Matcher
     no_abnormality: Matcher
+    shared: Matcher
     numerals: dict[str, Matcher]
     units: dict[str, str]
 
@@ -120,6 +124,7 @@ def cues(language: str) -> Cues:
         unchanged=matcher("unchanged"),
         abnormal=matcher("abnormal", content.unchanged),
         no_abnormality=matcher("no_abnormality"),
+        shared=matcher("shared"),
         numerals={str(number): _matcher(entries, (), content) for number, entries in content.numerals.items()},
         units={
             fold(written, language) + ("*" if content.anywhere else ""): unit
@@ -149,9 +154,8 @@ def _entry(entry: str, content: CueFile) -> str:
 
 
 def _word(word: str) -> str:
-    """A word of an entry, with the stars at its ends."""
-    more = f"{_INSIDE}*"
-    return (more if word.startswith("*") else "") + re.escape(word.strip("*")) + (more if word.endswith("*") else "")
+    """A word of an entry; a star stands for any letters."""
+    return f"{_INSIDE}*".join(map(re.escape, word.split("*")))
 
 
 def _prefix(content: CueFile) -> str:

@@ -32,6 +32,7 @@ def rules(thresholds: Thresholds) -> dict[str, pl.Expr]:
         "script": pl.col("score_script") < t.min_script,
         "mojibake": pl.col("score_mojibake") > t.max_mojibake,
         "copy": pl.col("score_copy") > t.max_copy,
+        "untranslated": pl.col("score_untranslated") > t.max_untranslated,
         "similarity": pl.col("score_similarity") < t.min_similarity,
         "round_trip": (pl.col("score_chrf") < t.min_chrf) | (pl.col("score_bleu") < t.min_bleu),
     }

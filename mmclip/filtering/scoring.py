@@ -19,6 +19,7 @@ from mmclip.filtering.scores import (
     numbers,
     repetition,
     script,
+    untranslated,
 )
 
 
@@ -60,6 +61,7 @@ SCORES: tuple[Score, ...] = (
     Score("script", "low", script.script_share),
     Score("mojibake", "high", script.mojibake),
     Score("copy", "high", copying.copied_share),
+    Score("untranslated", "high", untranslated.untranslated),
 )
 
 

@@ -25,8 +25,10 @@ MEANING = {
     "language": "another language",
     "script": "another script",
     "mojibake": "broken characters",
-    "copy": "not translated",
+    "copy": "most of it not translated",
+    "untranslated": "words of the source left standing",
     "similarity": "another meaning, by embeddings",
+    "round_trip": "translated back, it says something else",
 }
 """What each reason says of a translation."""
 

@@ -32,16 +32,16 @@ def reasons(folder: Path, translation: str, source: str = "There is no pleural e
 
 @pytest.mark.parametrize("text", ["no ", "na", "No hay derrame pleural. ", "12 mm, ", "\u202e\u0000"])
 def test_a_sentence_of_a_megabyte_is_rejected_in_time(tmp_path: Path, text: str) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     assert reasons(tmp_path, text * (1_000_000 // len(text.encode())))
-    assert time.monotonic() - start < 30
+    assert time.process_time() - start < 30
 
 
 def test_a_megabyte_on_both_sides_is_scored(tmp_path: Path) -> None:
     source, translation = "No pleural effusion is seen. " * 35_000, "No se observa derrame pleural. " * 35_000
-    start = time.monotonic()
+    start = time.process_time()
     reasons(tmp_path, translation, source)
-    assert time.monotonic() - start < 60
+    assert time.process_time() - start < 60
 
 
 def test_control_characters_are_a_fault_and_direction_marks_are_not(tmp_path: Path) -> None:

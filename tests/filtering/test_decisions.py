@@ -25,6 +25,7 @@ GOOD = {
     "script": 1.0,
     "mojibake": 0.0,
     "copy": 0.0,
+    "untranslated": 0.0,
 }
 
 
@@ -62,6 +63,7 @@ def test_the_good_row_names_every_score_and_is_kept() -> None:
         ("script", 0.49, "script"),
         ("mojibake", 1, "mojibake"),
         ("copy", 0.76, "copy"),
+        ("untranslated", 1, "untranslated"),
     ],
 )
 def test_each_reason_alone(score: str, value: float, reason: str) -> None:
@@ -115,4 +117,4 @@ def test_scores_are_finite_for_any_text() -> None:
 
 
 def test_every_reason_has_one_rule() -> None:
-    assert len(rules(Thresholds())) == 15
+    assert len(rules(Thresholds())) == 16

@@ -26,7 +26,7 @@ def scored(**columns: list[float]) -> pl.DataFrame:
     """A scored sample: perfect but for the given scores."""
     n = len(next(iter(columns.values())))
     perfect = {"content": 30.0, "language": 6.0, "copy": 0.0, "repetition": 1.0, "character_loop": 1.0, "mojibake": 0.0}
-    perfect |= {"shared_output": 1.0, "similarity": 1.0}
+    perfect |= {"shared_output": 1.0, "similarity": 1.0, "untranslated": 0.0}
     names = [score.name for score in SCORES]
     return pl.DataFrame({f"score_{name}": columns.get(name, [perfect.get(name, 1.0)] * n) for name in names})
 

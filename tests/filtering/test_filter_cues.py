@@ -28,7 +28,7 @@ def wordings(entry: str, code: str) -> list[str]:
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_every_entry_finds_itself(code: str) -> None:
     content, compiled = load(CueFile, FOLDER / f"{code}.yaml"), cues(code)
-    for name in ("left", "right", "both", "negation", "implied", "unchanged", "abnormal", "no_abnormality"):
+    for name in ("left", "right", "both", "negation", "implied", "unchanged", "abnormal", "no_abnormality", "shared"):
         for entry in getattr(content, name):
             assert all(getattr(compiled, name)(wording) for wording in wordings(entry, code)), (name, entry)
         for phrase in content.ignore.get(name, ()):

@@ -19,6 +19,7 @@ from benchmarks.corruptions import other_report, sentences
 from mmclip.config.filtering import Filtering, Similarity
 from mmclip.errors import UserError
 from mmclip.filtering.pairs import Pairs
+from mmclip.filtering.scores.negation import kept_negation
 from mmclip.filtering.similarity import optional_scores, similarity
 from mmclip.filtering.stage import filter_shard
 from mmclip.tables.files import read_table
@@ -89,3 +90,6 @@ def test_a_real_encoder_tells_another_reports_sentence(tmp_path: Path) -> None:
         right = score.function(Pairs(sources, [one.translation for one, _ in chosen], "eng_Latn", language))
         wrong = score.function(Pairs(sources, [other for _, other in chosen], "eng_Latn", language))
         assert np.mean(right > wrong) >= 0.9
+    lost = Pairs(["No pleural effusion."], ["Any pleural effusion."], "eng_Latn", "eng_Latn")
+    assert score.function(lost)[0] > 0.9  # which is why negations have a score of their own
+    assert kept_negation(lost)[0] == 0

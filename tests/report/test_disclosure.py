@@ -30,7 +30,7 @@ def planted(folder: Path) -> Path:
 
 
 def pictures(run: Path, dataset: str) -> list[str]:
-    pixels = np.load(run / "pack" / dataset / "pixels.npy")
+    pixels = np.load(run / "pack" / dataset / "pixels-00000.npy")
     return [
         data_uri(one, edge).removeprefix("data:image/jpeg;base64,") for one in pixels for edge in (EDGE, STRIP_EDGE)
     ]

@@ -2,9 +2,11 @@ from pathlib import Path
 
 import polars as pl
 
+from mmclip.config.filtering import Thresholds
+from mmclip.filtering.decisions import EMPTY, rules
 from mmclip.languages import LANGUAGES
 from mmclip.report.disclosure import Disclosure
-from mmclip.report.rejections import EACH, Example, rejections
+from mmclip.report.rejections import EACH, MEANING, Example, rejections
 from mmclip.tables.card import Card
 from mmclip.tables.files import write_table
 from mmclip.tables.translation import SCORED
@@ -38,6 +40,10 @@ def test_shares_by_language_and_reason(tmp_path: Path) -> None:
     assert found.highest == 0.1
     # the sentence with the fewest other reasons is the example
     assert found.examples["copy"] == (Example(LANGUAGES["spa_Latn"], "Source 1.", "spa_Latn 1."),)
+
+
+def test_every_reason_is_explained() -> None:
+    assert set(MEANING) == {EMPTY, *rules(Thresholds())}
 
 
 def test_three_examples_each_in_another_language(tmp_path: Path) -> None:

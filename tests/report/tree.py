@@ -108,11 +108,13 @@ def _write_pack(root: Path, dataset: str, images: Sequence[str], size: int = 48)
     folder = root / "pack" / dataset
     folder.mkdir(parents=True)
     pixels = rng.integers(0, 256, (len(images), size, size), dtype=np.uint8)
-    np.save(folder / "pixels.npy", pixels, allow_pickle=False)
+    np.save(folder / "pixels-00000.npy", pixels, allow_pickle=False)
     rows: list[dict[str, object]] = [
         {
             "image_id": name,
+            "shard": 0,
             "row": number,
+            "frames": 1,
             "width": size,
             "height": size,
             "scale": 1.0,

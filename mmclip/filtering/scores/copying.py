@@ -17,6 +17,11 @@ _ACRONYM = re.compile(r"\b[A-Z]{2,}\b")
 """COPD, PICC: the same in most languages, and no sign of copying."""
 
 
+def acronyms(source: str) -> set[str]:
+    """The acronyms of a text, folded; a text in capitals shows none."""
+    return set() if source.isupper() else {word.casefold() for word in _ACRONYM.findall(source)}
+
+
 def copied_share(pairs: Pairs) -> np.ndarray:
     """Words of the source that the translation repeats / words of the source, 0 to 1; high is bad.
 
@@ -24,9 +29,9 @@ def copied_share(pairs: Pairs) -> np.ndarray:
     """
     out = np.zeros(len(pairs))
     for row, source in enumerate(pairs.sources):
-        acronyms = set() if source.isupper() else {word.casefold() for word in _ACRONYM.findall(source)}
+        ignored = acronyms(source)
         wanted = Counter(
-            word for word in words(pairs.folded_sources[row]) if not word.isdigit() and word not in acronyms
+            word for word in words(pairs.folded_sources[row]) if not word.isdigit() and word not in ignored
         )
         if wanted.total() >= FEWEST:
             out[row] = (wanted & Counter(words(pairs.folded_translations[row]))).total() / wanted.total()

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from mmclip.filtering.cues import cues
 from mmclip.filtering.pairs import Pairs
+from mmclip.filtering.scores.length import letters
 from mmclip.languages import LANGUAGES
 
 MOST = 6.0
@@ -17,6 +19,9 @@ MOST = 6.0
 
 LONGEST = 2000
 """Characters that are looked at: more tell nothing new, and one word of a megabyte would take minutes."""
+
+ENOUGH = 24
+"""Letters of an English sentence whose translation is long enough to judge by: one word is often a neighbour's, too."""
 
 DOUBTFUL = (-4.0, -0.5)
 """Between these odds the quick look is checked by the close one."""
@@ -27,9 +32,12 @@ def language_odds(pairs: Pairs) -> np.ndarray:
 
     A quick look by trigrams settles nearly all. It errs on short sentences of international words ("La silueta
     cardíaca es normal": Portuguese), so where it doubts, n-grams of one to five letters decide between the two.
-    0 where there is nothing to judge by.
+    0 where there is nothing to judge by, and nearer to it the shorter a text below :data:`ENOUGH` is.
     """
-    return np.array([_odds(text[:LONGEST], pairs.language) for text in pairs.translations], dtype=float)
+    enough = ENOUGH * cues(pairs.language).length
+    odds = [_odds(text[:LONGEST], pairs.language) for text in pairs.translations]
+    weights = [min(1.0, letters(text) / enough) for text in pairs.translations]
+    return np.multiply(odds, weights, dtype=float)
 
 
 def _odds(text: str, language: str) -> float:

@@ -13,6 +13,10 @@ _UNSEEN = "\u200b\u200e\u200f\u202a\u202b\u202c\u2066\u2067\u2068\u2069\ufeff"
 """Direction marks and the like, which editors leave behind a full stop."""
 
 
+SLACK = 1
+"""Letters that either side of the ratio is given: a translation of two characters has no finer length than that."""
+
+
 def letters(text: str) -> int:
     """Letters and digits of a text; spaces and punctuation do not count."""
     return sum(map(str.isalnum, text))
@@ -26,11 +30,11 @@ def content(pairs: Pairs) -> np.ndarray:
 def length_ratio(pairs: Pairs) -> np.ndarray:
     """Letters of the translation / letters of the source, relative to what the two languages usually need.
 
-    1 is typical; both low and high are bad. A source without a letter counts as one of one letter.
+    1 is typical; both low and high are bad. :data:`SLACK` is added on both sides.
     """
     usual = cues(pairs.language).length / cues(pairs.source_language).length
-    sources = np.array([max(letters(text), 1) for text in pairs.sources], dtype=float)
-    return np.asarray(content(pairs) / (sources * usual))
+    sources = np.array([letters(text) for text in pairs.sources], dtype=float)
+    return np.asarray((content(pairs) + SLACK) / (sources * usual + SLACK))
 
 
 def ends(text: str) -> bool:

@@ -1,5 +1,6 @@
 import pytest
 
+from mmclip.config.filtering import Thresholds
 from mmclip.filtering.pairs import Pairs
 from mmclip.filtering.scores.identification import MOST, language_odds
 
@@ -37,5 +38,12 @@ def test_a_plain_sentence_is_known_and_no_other_language_takes_it(language: str)
 
 
 def test_nothing_to_judge_by_is_zero_and_odds_are_bounded() -> None:
-    odds = language_odds(Pairs(["x"] * 3, ["", "12 / 4", "これは日本語です"], "eng_Latn", "rus_Cyrl"))
-    assert odds.tolist() == [0, 0, -MOST]
+    japanese = ["これは日本語です", "左肺に小さな結節を認め、胸水は認められない。" * 2]
+    odds = language_odds(Pairs(["x"] * 4, ["", "12 / 4", *japanese], "eng_Latn", "rus_Cyrl"))
+    assert odds[[0, 1, 3]].tolist() == [0, 0, -MOST]
+    assert -MOST < odds[2] < -1  # too short to be sure
+
+
+def test_one_word_that_a_neighbour_has_too_is_no_verdict() -> None:
+    odds = language_odds(Pairs(["Atelectasis."], ["Atelectase."], "eng_Latn", "nld_Latn"))
+    assert -Thresholds().min_language > -odds[0] > 0

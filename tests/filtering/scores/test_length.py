@@ -1,7 +1,7 @@
 import pytest
 
 from mmclip.filtering.pairs import Pairs
-from mmclip.filtering.scores.length import content, ends, kept_end, length_ratio
+from mmclip.filtering.scores.length import SLACK, content, ends, kept_end, length_ratio
 from mmclip.languages import TARGETS
 
 
@@ -38,11 +38,18 @@ def test_the_end_counts_only_where_the_source_has_one() -> None:
 def test_the_ratio_halves_with_half_the_translation(language: str) -> None:
     source = "There is no pleural effusion."
     whole, half = length_ratio(Pairs([source] * 2, ["文" * 20, "文" * 10], "eng_Latn", language))
-    assert half == pytest.approx(whole / 2)
+    assert half == pytest.approx(whole * (10 + SLACK) / (20 + SLACK))
 
 
 def test_a_chinese_translation_is_a_third_as_long() -> None:
     pairs = Pairs(["There is no pleural effusion.", "."], ["未见胸腔积液。", "未见胸腔积液。"], "eng_Latn", "zho_Hans")
     typical, out_of_nothing = length_ratio(pairs)
     assert 0.6 < typical < 1.4
-    assert out_of_nothing > 10
+    assert out_of_nothing > 5
+
+
+def test_two_characters_may_say_what_takes_two_words() -> None:
+    pairs = Pairs(["Pleural effusion."] * 2, ["胸水。", ""], "eng_Latn", "jpn_Jpan")
+    effusion, nothing = length_ratio(pairs)
+    assert effusion > 0.4
+    assert nothing < 0.25

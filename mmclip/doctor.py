@@ -10,6 +10,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmclip.config.translation import NLLB_SIZES
+from mmclip.errors import UserError
+
 PACKAGES = (
     "torch",
     "torchvision",
@@ -22,9 +25,9 @@ PACKAGES = (
 )
 """Distributions whose versions decide results."""
 
+NLLB_LICENCE = "CC-BY-NC-4.0: no commercial use, not meant for medical text"
 WEIGHTS = {
-    "facebook/nllb-200-distilled-600M": "translation engine `nllb` (CC-BY-NC-4.0: no commercial use, not meant for "
-    "medical text)",
+    **dict.fromkeys(NLLB_SIZES, f"translation engine `nllb` ({NLLB_LICENCE})"),
     "FacebookAI/xlm-roberta-base": "text encoder at paper scale (MIT)",
     "timm/swin_tiny_patch4_window7_224.ms_in1k": "image encoder at paper scale (MIT)",
 }
@@ -42,7 +45,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at this machine; nothing is installed, compiled or fetched."""
-    return [*_packages(), *_hardware(), _extension(), *_programs(), *_weights()]
+    return [*_packages(), *_hardware(), *_extension(), *_programs(), *_weights()]
 
 
 def _packages() -> list[Finding]:
@@ -71,19 +74,42 @@ def _hardware() -> list[Finding]:
     return [*out, Finding("GPU", "note", "none found: everything runs on the CPU, at demo size")]
 
 
-def _extension() -> Finding:
+def _extension() -> list[Finding]:
+    """Which form of the loss serves tensors of each kind of device, and why not the others."""
     if importlib.util.find_spec("torch") is None:
-        return Finding("fused loss", "missing", "needs torch")
+        return [Finding("fused loss", "missing", "needs torch")]
     from mmclip.ops import build
 
-    found = build.find()
-    if found is not None:
-        return Finding("fused loss", "ok", f"compiled: {found.folder}")
-    if shutil.which("c++") is None and shutil.which("g++") is None:
-        return Finding(
-            "fused loss", "note", "no C++ compiler: plain PyTorch serves, slower from a batch of about 1,000"
-        )
-    return Finding("fused loss", "note", "not compiled yet: `mmclip build` does it; plain PyTorch serves until then")
+    try:
+        found = build.find()
+    except (UserError, build.ExtensionError) as error:
+        return [Finding("fused loss", "missing", str(error))]
+    if found is None and build.compiler() is None:
+        why = "no C++ compiler: plain PyTorch serves, slower from a batch of about 1,000"
+    elif found is None:
+        why = "not compiled yet: `mmclip build` does it; plain PyTorch serves until then"
+    else:
+        return [Finding("fused loss, CPU", "ok", f"C++, compiled: {found.folder}"), _kernels(found.record["cuda"])]
+    return [Finding("fused loss", "note", why)]
+
+
+def _kernels(compiled: dict[str, str] | bool | None) -> Finding:
+    import torch
+
+    from mmclip.ops import build, toolkit
+
+    topic, eager = "fused loss, CUDA", "plain PyTorch serves CUDA tensors"
+    if not isinstance(compiled, dict):
+        return Finding(topic, "note", f"{eager}: {toolkit.why_not(build.sources())}")
+    text = f"kernels for {compiled['architectures']}, by nvcc {compiled['nvcc']}"
+    if not torch.cuda.is_available():
+        return Finding(topic, "ok", f"{text}; no GPU here to run them")
+    too_old = [
+        torch.cuda.get_device_name(i)
+        for i in range(torch.cuda.device_count())
+        if torch.cuda.get_device_capability(i)[0] < toolkit.OLDEST
+    ]
+    return Finding(topic, "note", f"{text}; {eager} on {', '.join(too_old)}") if too_old else Finding(topic, "ok", text)
 
 
 def _programs() -> list[Finding]:
@@ -101,10 +127,14 @@ def _programs() -> list[Finding]:
 
 
 def _weights() -> list[Finding]:
-    cache = Path(os.environ.get("HF_HUB_CACHE", Path.home() / ".cache/huggingface/hub"))
+    home = Path(os.environ.get("HF_HOME", Path.home() / ".cache/huggingface"))
+    cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
     out = []
     for name, purpose in WEIGHTS.items():
-        there = (cache / f"models--{name.replace('/', '--')}").is_dir()
-        text = purpose if there else f"not in {cache}; {purpose}; `mmclip fetch {name}` where there is a network"
-        out.append(Finding(name, "ok" if there else "note", text))
+        folder = cache / f"models--{name.replace('/', '--')}"
+        if list(folder.glob("snapshots/*/*.safetensors")):
+            out.append(Finding(name, "ok", purpose))
+            continue
+        missing = f"no .safetensors file in {folder}" if folder.is_dir() else f"not in {cache}"
+        out.append(Finding(name, "note", f"{missing}; {purpose}; `mmclip fetch {name}` where there is a network"))
     return out

@@ -9,6 +9,11 @@ from pathlib import Path
 
 import pytest
 
+# Without a GPU the tests use builds without kernels, which are compiled in a third of the time; the kernels have tests
+# of their own (tests/csrc) and one build of theirs (tests/ops/test_ops_build.py).
+if not Path("/dev/nvidiactl").exists():
+    os.environ.setdefault("MMCLIP_CUDA", "0")
+
 
 def _folder(variable: str) -> str | None:
     """What is wrong with the folder that an environment variable names, or None."""
@@ -18,11 +23,19 @@ def _folder(variable: str) -> str | None:
     return None if Path(value).is_dir() else f"{variable}={value} is no folder"
 
 
+def _disassembler() -> str | None:
+    from tests.csrc.sass import disassembler
+
+    return None if disassembler() else "nvdisasm is not installed"
+
+
 NEEDS: dict[str, Callable[[], str | None]] = {
     "root": lambda: None if os.geteuid() == 0 else "not root",
     "apertium": lambda: None if shutil.which("apertium") else "Apertium is not installed",
     "chromium": lambda: None if shutil.which("chromium") else "Chromium is not installed",
     "compiler": lambda: None if shutil.which(os.environ.get("CXX", "c++")) else "no C++ compiler",
+    "nvcc": lambda: None if shutil.which("nvcc") else "nvcc is not installed",
+    "nvdisasm": _disassembler,
     "real_data": lambda: _folder("MMCLIP_REAL_DATA"),
     "real_models": lambda: _folder("MMCLIP_REAL_MODELS"),
 }

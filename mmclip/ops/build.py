@@ -27,6 +27,7 @@ import torch
 
 import mmclip
 from mmclip.errors import UserError
+from mmclip.ops import toolkit
 from mmclip.tables.files import locked
 
 LIBRARY = "mmclip_ops.so"
@@ -103,39 +104,22 @@ def flags() -> list[str]:
     return ["-O3", "-fopenmp", "-Wall", "-Wno-maybe-uninitialized", *chosen]
 
 
-def wants_cuda(folder: Path) -> bool:
-    """Whether to compile for CUDA: `$MMCLIP_CUDA` 0 never, 1 always, auto (the default) where nvcc is found.
-
-    Raises:
-        UserError: the variable has another value, or demands CUDA of sources or a machine without it.
-    """
-    choice = os.environ.get("MMCLIP_CUDA", "auto")
-    if choice not in ("0", "1", "auto"):
-        raise UserError(f"MMCLIP_CUDA={choice}: unknown value; use 0, 1 or auto")
-    missing = [
-        what
-        for what, there in (
-            ("CUDA sources", any(folder.rglob("*.cu"))),
-            ("nvcc on the PATH", shutil.which("nvcc") is not None),
-        )
-        if not there
-    ]
-    if choice == "1" and missing:
-        raise UserError(f"MMCLIP_CUDA=1: no {' and no '.join(missing)}; use MMCLIP_CUDA=0 or auto")
-    return choice != "0" and not missing
-
-
 def ingredients() -> dict[str, Any]:
     """What the key is made of.
 
+    `cuda` is what the kernels are compiled with, False where they are not wanted, None where they cannot be compiled.
+
     Raises:
         ExtensionError: the sources are not there.
+        UserError: `MMCLIP_CUDA` asks for what is not there.
     """
     folder = sources()
+    cuda = toolkit.wanted(folder)
     return {
-        "csrc": _digest_of_folder(folder),
+        "csrc": _digest_of_folder(folder, kernels=False),
+        "kernels": None if cuda is False else _digest_of_folder(folder, kernels=True),
         "torch": str(torch.__version__),
-        "cuda": wants_cuda(folder),
+        "cuda": cuda,
         "python": sysconfig.get_config_var("SOABI"),
         "compiler": compiler(),
         "flags": flags(),
@@ -148,11 +132,14 @@ def key(parts: dict[str, Any] | None = None) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _digest_of_folder(folder: Path) -> str:
+def _digest_of_folder(folder: Path, kernels: bool) -> str:
+    """The digest of the sources below `folder`: those in its `cuda/`, or all others."""
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.suffix in (".cpp", ".h", ".cu", ".cuh")):
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
-        digest.update(path.read_bytes())
+        name = path.relative_to(folder).as_posix()
+        if name.startswith("cuda/") == kernels:
+            digest.update(f"{name}\0{path.stat().st_size}\0".encode())
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
@@ -170,26 +157,29 @@ def _written_root() -> Path:
     return roots[0] if len(roots) == 3 else roots[-1]
 
 
-def _candidates(name: str) -> Iterator[Path]:
+def _candidates(name: str, others: bool) -> Iterator[Path]:
     for root in _roots():
         yield root / name
         yield root
-        if compiler() is None and root.is_dir():  # a build by the compiler of another machine serves as well
+        if others and root.is_dir():
             yield from sorted(path for path in root.iterdir() if path.is_dir())
 
 
 def find() -> Build | None:
     """The first sound build for this machine: the record agrees and the library is the one that was recorded.
 
-    Where this machine has no compiler, the compiler is left out of the comparison.
+    What this machine lacks, a C++ compiler or (unless `MMCLIP_CUDA` is 0) nvcc, is left out of the comparison: a build
+    of another machine serves as well. Without nvcc one with CUDA kernels comes first.
     """
     parts = ingredients()
-    for folder in _candidates(key(parts)):
-        record = _read_record(folder)
-        wanted = {name: value for name, value in parts.items() if value is not None}
-        if record is not None and all(record.get(name) == value for name, value in wanted.items()):
-            return Build(folder, record)
-    return None
+    wanted = {name: value for name, value in parts.items() if value is not None}
+    found = [
+        Build(folder, record)
+        for folder in _candidates(key(parts), others=parts["compiler"] is None or parts["cuda"] is None)
+        if (record := _read_record(folder)) is not None
+        and all(record.get(name) == value for name, value in wanted.items())
+    ]
+    return next((build for build in found if build.record["cuda"]), found[0] if found else None)
 
 
 def _read_record(folder: Path) -> dict[str, Any] | None:
@@ -222,7 +212,7 @@ def _load_once() -> bool:
 
 
 def _registered() -> bool:
-    return hasattr(torch.ops.mmclip, "soft_contrastive_forward")
+    return hasattr(torch.ops.mmclip, "soft_contrastive_statistics")
 
 
 def build() -> Build:
@@ -268,10 +258,15 @@ def _compile(folder: Path, log: Path, parts: dict[str, Any]) -> dict[str, Any]:
     folder.mkdir(parents=True)
     work = folder / "objects"
     work.mkdir()
-    files = [str(path) for path in sorted(root.rglob("*.cpp"))]
+    files = [str(path) for path in sorted(root.rglob("*.cpp")) if parts["cuda"] or path.parent.name != "cuda"]
+    cuda: dict[str, str] = {}
+    if parts["cuda"]:
+        files += [str(path) for path in sorted(root.rglob("*.cu"))]
+        cuda = {"CUDA_HOME": str(toolkit.home()), "TORCH_CUDA_ARCH_LIST": parts["cuda"]["architectures"]}
     command = [sys.executable, "-m", "mmclip.ops.compile", str(work), str(len(files)), *files, *parts["flags"]]
     environment = {
         **os.environ,
+        **cuda,
         "PYTHONPATH": os.pathsep.join([str(_CHECKOUT), os.environ.get("PYTHONPATH", "")]),
         # ninja lies beside the interpreter, which may run without its environment being activated
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),

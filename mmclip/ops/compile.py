@@ -16,9 +16,19 @@ NAME = "mmclip_ops"
 
 
 def compile_sources(sources: list[str], flags: list[str], folder: str) -> None:
-    """Compile and link `sources` with `flags`; the library is `folder`/mmclip_ops.so."""
+    """Compile and link `sources`, the C++ ones with `flags`; the library is `folder`/mmclip_ops.so.
+
+    Where there are `.cu` sources the toolkit is that of `$CUDA_HOME`, the architectures those of
+    `$TORCH_CUDA_ARCH_LIST`; `-lineinfo` lets profilers and the sanitizer name lines and costs nothing.
+    """
     torch.utils.cpp_extension.load(
-        NAME, sources, extra_cflags=flags, build_directory=folder, is_python_module=False, verbose=True
+        NAME,
+        sources,
+        extra_cflags=flags,
+        extra_cuda_cflags=["-O3", "-lineinfo"],
+        build_directory=folder,
+        is_python_module=False,
+        verbose=True,
     )
 
 

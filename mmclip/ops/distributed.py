@@ -1,81 +1,265 @@
-"""What the loss knows about ranks: gathering the rows of all ranks, and whose gradient is whose.
+"""The loss over the rows of many ranks: each computes its own rows against all columns, once.
 
-Every rank computes the same global loss. Its gradient with respect to a rank's own rows is then complete on that rank
-and nothing has to be reduced. The gradient of a parameter is the **sum** over the ranks, which is what a trainer gets
-that multiplies the loss by the number of ranks before DistributedDataParallel takes the mean.
+A rank owns rows of x and of y. Statistics of its rows are complete when it has seen every column; those of its
+columns are merged with the other ranks', and so is their gradient summed: :mod:`mmclip.ops.exchange` has the two ways,
+gathering and a ring. No rank holds an N x M matrix or another rank's logits.
+
+Every rank returns the same global loss. It gets the whole gradient of its own x and y, and the part of the gradient of
+the logit scale that its rows make: the gradient of a parameter is the **sum** over the ranks, which is what a trainer
+gets that multiplies the loss by the number of ranks before DistributedDataParallel takes the mean. Backward exchanges
+too, so that every rank must run it.
+
+Messages of one call. Gathering and the ring differ; in a round of the ring every field is sent and received W - 1
+times, and what was found out about the columns W times, where W is the number of ranks.
+
+==================  ================================================  ===========================================
+                    gathering                                         ring
+==================  ================================================  ===========================================
+sizes, agreement    1 all-gather                                      1 all-gather
+who counts          1 all-reduce (few labels: none); labels with      1 all-reduce; labels with `excluded` 1 more
+                    `excluded` 1 more
+targets "ids"       2 all-gathers of ids                              the same
+labels on the CPU   2 all-gathers of labels without `excluded`: are   none
+                    few of them different?
+forward             1 all-gather each of y, labels, ids, groups and   1 round of y, labels, ids, groups with the
+                    shifts (those there are); 3 all-reduces           columns' statistics; 1 all-reduce
+backward            1 all-to-all of the gradient of y                 1 round of the same and shifts with the
+                                                                      gradient of y
+floor               labels, not few: the forward again without        the same
+                    shifts; else 1 all-reduce
+==================  ================================================  ===========================================
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import normalize
+
+from mmclip.ops import fused, global_targets
+from mmclip.ops.agreement import Settings, agree
+from mmclip.ops.blocks import LEFT_OUT
+from mmclip.ops.collectives import Group, own_rank, sum_over_ranks
+from mmclip.ops.exchange import Columns, Exchange, Gathered, Ring
+from mmclip.ops.global_targets import Alignment
+
+GATHERED_BYTES = 256 << 20
+"""The largest y of all ranks, in bytes, that a rank gathers; beyond it the columns go round a ring.
+
+A gathering rank holds that y and, in backward, two gradients of its shape in the accumulate type.
+"""
 
 
-def active_group() -> dist.ProcessGroup | None:
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def _outside_graphs(function: _Function) -> _Function:
+    """Let torch.compile leave the function as it is: it waits for other processes."""
+    return cast(_Function, torch.compiler.disable(function))  # type: ignore[no-untyped-call]
+
+
+class Operators(Protocol):
+    """:mod:`mmclip.ops.blocks` or :mod:`mmclip.ops.fused`."""
+
+    statistics: Callable[..., tuple[Tensor, Tensor]]
+    gradient: Callable[..., tuple[Tensor, Tensor]]
+
+
+def active_group() -> Group | None:
     """The default process group where training runs on several ranks, else None."""
     if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
         return dist.group.WORLD
     return None
 
 
-def gather_numbers(numbers: Sequence[int], group: dist.ProcessGroup, device: torch.device) -> list[list[int]]:
-    """The `numbers` of every rank, in the order of the ranks; their count must be the same everywhere."""
-    local = torch.tensor(list(numbers), dtype=torch.int64, device=device)
-    gathered = [torch.empty_like(local) for _ in range(dist.get_world_size(group))]
-    dist.all_gather(gathered, local, group=group)
-    return [row.tolist() for row in gathered]
-
-
-def gather_rows(local: Tensor, sizes: Sequence[int], group: dist.ProcessGroup) -> Tensor:
-    """The rows of all ranks, [sum(sizes), ...], in the order of the ranks.
+@_outside_graphs
+def loss(
+    x: Tensor,
+    y: Tensor,
+    a: Tensor | None,
+    b: Tensor | None,
+    logit_scale: Tensor,
+    *,
+    targets: str,
+    cosine: bool,
+    label_scale: float,
+    row_group: Tensor | None,
+    column_group: Tensor | None,
+    excluded: Tensor | None,
+    group: Group,
+    operators: Operators,
+    return_floor: bool,
+) -> tuple[Tensor, Tensor | None]:
+    """:func:`mmclip.ops.soft_contrastive_loss` of all ranks' rows and columns, and its floor where asked for.
 
     Args:
-        local: this rank's rows, [sizes[rank], ...]; the other dimensions are the same on every rank.
-        sizes: how many rows each rank has; they may differ, and be 0.
+        x, y: this rank's rows [n, D] and columns [m, D]; n and m may differ between ranks and be 0.
+        a, b: their label rows [n, L], [m, L] for targets "labels", else None.
+        logit_scale: [], of the accumulate type, on the device of x; the same on every rank, which is not checked.
+        targets, cosine, label_scale: the same on every rank.
+        row_group, column_group: int64 [n], [m] for targets "ids" and for `excluded`.
+        excluded: a bool relation [G, G] on the device of x, the same on every rank; of it, only G is checked.
         group: the process group.
+        operators: what computes a block.
+        return_floor: also the mean entropy of the targets.
 
-    The gradient of `local` is this rank's rows of the gradient of the result: right where every rank computes the
-    same value from it.
+    Raises:
+        ValueError: on every rank, where ranks disagree about sizes, types or settings, where one has refused, or where
+            all ranks together have no rows, no columns or no targets.
     """
-    rows: Tensor = _GatherRows.apply(local, list(sizes), group)
-    return rows
+    a, b = (_exchangeable(labels) if targets == "labels" else None for labels in (a, b))
+    wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, y, logit_scale))
+    settings = Settings(targets, cosine, label_scale, return_floor, wanted)
+    row_sizes, column_sizes = agree(x, y, a, b, excluded, settings, group)
+    exchange: Exchange = Gathered(column_sizes, group)
+    if sum(column_sizes) * y.shape[1] * y.element_size() > GATHERED_BYTES:
+        exchange = Ring(column_sizes, group)
+    with torch.autocast(x.device.type, enabled=False):
+        column_ids = column_group if targets == "ids" else None
+        few = None
+        if a is not None and b is not None and excluded is None and isinstance(exchange, Gathered):
+            few = global_targets.by_few_labels(a, b, row_sizes, column_sizes, cosine, label_scale, x, group)
+        if few is not None:
+            (column_ids, share), a, b = few, None, None
+        elif targets == "ids":
+            assert row_group is not None and column_group is not None
+            share = global_targets.by_ids(row_group, column_group, row_sizes, column_sizes, excluded, x, group)
+        elif targets == "identity":
+            left_out = None if excluded is None else excluded[row_group, column_group]
+            start = sum(row_sizes[: own_rank(group)])
+            column_ids, share = global_targets.by_place(len(x), start, left_out, x, group)
+        else:
+            share = global_targets.by_labels(len(x), len(y), row_group, column_group, excluded, x, group)
+        groups = (row_group, column_group) if excluded is not None else (None, None)
+        weights = share.row_weight, share.column_weight
+        rows = _Rows(operators, a, cosine, label_scale, groups[0], excluded, *weights, share.alignment)
+        own = Columns(y.detach(), b, column_ids, groups[1])
+        value: Tensor = _Loss.apply(x, y, logit_scale, rows, own, exchange)
+        floor = None
+        if return_floor:
+            floor = sum_over_ranks(_floor(rows, own, exchange) if share.floor is None else share.floor, group)
+        return value, floor
 
 
-class _GatherRows(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, local: Tensor, sizes: list[int], group: dist.ProcessGroup) -> Tensor:
-        ctx.start = sum(sizes[: dist.get_rank(group)])
-        ctx.count = len(local)
-        padded = local.new_zeros((max(sizes), *local.shape[1:]))  # collectives need equal shapes
-        padded[: len(local)] = local.detach()
-        gathered = [torch.empty_like(padded) for _ in sizes]
-        dist.all_gather(gathered, padded, group=group)
-        return torch.cat([rows[:size] for rows, size in zip(gathered, sizes, strict=True)])
+@dataclass(frozen=True)
+class _Rows:
+    """What this rank knows of its rows but their embeddings, and of the weights in the loss.
 
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        return grads[0][ctx.start : ctx.start + ctx.count], None, None
-
-
-def share_gradient(value: Tensor, group: dist.ProcessGroup) -> Tensor:
-    """`value`, with one rank's equal share of its gradient: the sum over the ranks is the whole gradient.
-
-    For what every rank holds alike and uses in the same global loss, such as the logit scale.
+    Attributes:
+        labels, cosine, label_scale: of the operators' targets; labels [n, L] are None for targets from ids.
+        group, excluded: of excluded pairs, [n] and [G, G], or None.
+        weight: [n]; column_weight: of this rank's columns, [m].
+        alignment: of targets from ids.
     """
-    shared: Tensor = _ShareGradient.apply(value, dist.get_world_size(group))
-    return shared
+
+    operators: Operators
+    labels: Tensor | None
+    cosine: bool
+    label_scale: float
+    group: Tensor | None
+    excluded: Tensor | None
+    weight: Tensor
+    column_weight: Tensor
+    alignment: Alignment | None
+
+    def statistics(self, x: Tensor, scale: Tensor, columns: Columns) -> tuple[Tensor, Tensor]:
+        """Of the rows x [n, D] and of the columns, over each other."""
+        if len(x) == 0 or len(columns.y) == 0:
+            return self.nothing(len(x)), self.nothing(len(columns.y))
+        return self.operators.statistics(*self._pairs(x, scale, columns))
+
+    def gradient(self, x: Tensor, scale: Tensor, shift: Tensor, columns: Columns) -> tuple[Tensor, Tensor]:
+        """Of the value by scale * x and by scale * y, [n, D] and [m, D] of the accumulate type."""
+        if len(x) == 0 or len(columns.y) == 0:
+            of_x, of_y = (rows.new_zeros(rows.shape, dtype=self.weight.dtype) for rows in (x, columns.y))
+        else:
+            assert columns.shift is not None
+            shifts = shift, columns.shift.T.contiguous()
+            of_x, of_y = self.operators.gradient(*self._pairs(x, scale, columns), *shifts)
+        if self.alignment is not None:
+            assert columns.ids is not None
+            of_x = of_x - self.alignment.of_rows(columns.y, columns.ids)
+            of_y = of_y - self.alignment.of_columns(x, columns.ids)
+        return of_x, of_y
+
+    def _pairs(self, x: Tensor, scale: Tensor, columns: Columns) -> tuple[Any, ...]:
+        labels = self.labels, columns.labels, self.cosine, self.label_scale
+        return (x, columns.y, scale, *labels, self.group, columns.group, self.excluded)
+
+    def nothing(self, count: int) -> Tensor:
+        """The statistics of `count` rows, or columns, over no pair."""
+        nothing = self.weight.new_zeros((2 if self.labels is None else 5, count))
+        nothing[0::2][: len(nothing) // 2] = LEFT_OUT
+        return nothing
 
 
-class _ShareGradient(torch.autograd.Function):
+def _sweep(x: Tensor, scale: Tensor, rows: _Rows, kept: Columns, exchange: Exchange) -> tuple[Tensor, Tensor, Tensor]:
+    """This rank's part of the value, [], and the shifts of its rows and of its columns."""
+    of_rows, aligned = rows.nothing(len(x)), scale.new_zeros(())
+
+    def visit(columns: Columns) -> Tensor:
+        nonlocal of_rows, aligned
+        found, of_columns = rows.statistics(x, scale, columns)
+        of_rows = fused.merge(of_rows, found)
+        if rows.alignment is not None:
+            assert columns.ids is not None
+            aligned = aligned + scale * (x * rows.alignment.of_rows(columns.y, columns.ids)).sum()
+        return of_columns
+
+    of_columns = exchange.merged(kept, visit)
+    value = fused.value(of_rows, rows.weight) + fused.value(of_columns, rows.column_weight) - aligned
+    return value, fused.shifts(of_rows, rows.weight), fused.shifts(of_columns, rows.column_weight)
+
+
+def _floor(rows: _Rows, own: Columns, exchange: Exchange) -> Tensor:
+    """This rank's part of the entropy of targets from labels: their cross-entropy with themselves."""
+    assert rows.labels is not None and own.labels is not None
+    dtype = rows.weight.dtype
+    a, b = rows.labels.to(dtype), own.labels.to(dtype)
+    if rows.cosine:
+        a, b = normalize(a, dim=1), normalize(b, dim=1)
+    kept = exchange.collect(Columns(b, own.labels, group=own.group))
+    return _sweep(a, torch.full((), rows.label_scale, dtype=dtype, device=a.device), rows, kept, exchange)[0]
+
+
+class _Loss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, value: Tensor, ranks: int) -> Tensor:
-        ctx.ranks = ranks
-        return value.view_as(value)
+    def forward(
+        ctx: Any, x: Tensor, y: Tensor, logit_scale: Tensor, rows: _Rows, own: Columns, exchange: Exchange
+    ) -> Tensor:
+        kept = exchange.collect(own)
+        value, row_shift, column_shift = _sweep(x, logit_scale, rows, kept, exchange)
+        kept = exchange.with_shift(kept, column_shift)
+        ctx.rows, ctx.exchange, ctx.names = rows, exchange, list(kept.present())
+        ctx.save_for_backward(x, y, logit_scale, row_shift, *kept.present().values())
+        return sum_over_ranks(value, exchange.group)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        return grads[0] / ctx.ranks, None
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x, y, logit_scale, row_shift, *tensors = ctx.saved_tensors
+        rows: _Rows = ctx.rows
+        kept = Columns(**dict(zip(ctx.names, tensors, strict=True)))
+        grad_x = torch.zeros(x.shape, dtype=row_shift.dtype, device=x.device)
+
+        def visit(columns: Columns) -> Tensor:
+            with torch.autocast(x.device.type, enabled=False):
+                of_x, of_y = rows.gradient(x, logit_scale, row_shift, columns)
+            grad_x.add_(of_x)
+            return of_y
+
+        grad_y = ctx.exchange.summed(kept, visit)
+        grad_scale = grads[0] * (x * grad_x).sum()
+        factor = grads[0] * logit_scale
+        return (grad_x * factor).to(x.dtype), (grad_y * factor).to(y.dtype), grad_scale, None, None, None
+
+
+def _exchangeable(labels: Tensor | None) -> Tensor | None:
+    """Labels of a type that every backend can send."""
+    return labels.to(torch.uint8) if labels is not None and labels.dtype == torch.bool else labels

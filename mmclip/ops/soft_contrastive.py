@@ -12,13 +12,19 @@ from typing import Literal
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from mmclip.errors import UserError
-from mmclip.ops import distributed, fused
+from mmclip.ops import agreement, alignment, blocks, distributed, fused
+from mmclip.ops.arguments import Arguments, check
 
 Similarity = Literal["cosine", "dot"]
 Targets = Literal["labels", "identity", "ids"]
 Backend = Literal["auto", "fused", "eager"]
+
+SMALLEST_FUSED = 300 * 300
+"""The number of pairs from which "auto" takes the fused form on the CPU. Below it the two take the same time: the N x M
+matrices stay in the cache, and the fused form's 0.3 ms of calls weigh as much as what it saves."""
 
 
 def soft_contrastive_loss(
@@ -65,13 +71,13 @@ def soft_contrastive_loss(
             none is left out of its mean; at least one must belong.
         row_group, column_group: integer ids, [N] and [M], for targets "ids" and for `excluded`.
         excluded: a bool relation between groups, [G, G]: the pair (i, j) is taken out of both distributions where
-            `excluded[row_group[i], column_group[j]]`; the ids are then 0 to G - 1. Computed by the eager form.
+            `excluded[row_group[i], column_group[j]]`; the ids are then 0 to G - 1.
         group: a process group. Each rank gives its own rows, in any number; every rank gets the loss of all rows
             with all columns, the whole gradient of its own x and y, and its share of the gradient of `logit_scale`
             (the sum over the ranks is the whole). With targets "ids" and with `excluded` the ids and the relation
             mean the same on every rank.
         return_floor: return (loss, floor); the floor has no gradient.
-        backend: "eager", "fused", or "auto": fused where it is built and covers the request.
+        backend: "eager", "fused", or "auto": fused where it is built, has the type and pays.
 
     Returns:
         The loss, a scalar in nats: of x's type, but single precision for half-precision x.
@@ -80,51 +86,54 @@ def soft_contrastive_loss(
         ValueError: shapes, types or values that do not fit, or `backend="fused"` for what the fused form lacks.
         UserError: `backend="fused"` where the extension is not built.
     """
-    dtype = _check_embeddings(x, y, empty_allowed=group is not None)
-    scale = _checked_scale(logit_scale, label_scale, dtype, x.device)
-    if targets == "labels":
-        a, b = _label_rows(a, b, x, y, similarity, dtype)
-    elif targets not in ("identity", "ids"):
-        raise ValueError(f"targets={targets!r}: must be 'labels', 'identity' or 'ids'")
-    else:
-        a = b = None
-    if targets == "ids" or excluded is not None:
-        why = "targets='ids'" if targets == "ids" else "excluded"
-        row_group, column_group = _ids("row_group", row_group, x, why), _ids("column_group", column_group, y, why)
-    if targets == "identity" and len(x) != len(y):
-        raise ValueError(f"targets='identity' pairs row i with column i, but x has {len(x)} rows and y has {len(y)}")
-    if group is not None:
-        x, y, a, b, row_group, column_group = _gather(x, y, a, b, row_group, column_group, group)
-        scale = distributed.share_gradient(scale, group)
-    row_ids, column_ids = _target_ids(targets, x, row_group, column_group)
-    pairs = None if excluded is None else _excluded_pairs(excluded, row_group, column_group)
+    if backend not in ("auto", "fused", "eager"):
+        raise ValueError(f"backend={backend!r}: must be 'auto', 'fused' or 'eager'")
+    try:
+        given = check(
+            x, y, a, b, logit_scale, label_scale, similarity, targets, row_group, column_group, excluded,
+            of_many_ranks=group is not None,
+        )  # fmt: skip
+        use_fused = _uses_fused(backend, x, len(x) * len(y))
+    except (ValueError, UserError) as error:
+        if group is not None:
+            agreement.refuse(str(error), group)
+        raise
+    loss: Tensor
+    floor: Tensor | None
     with torch.autocast(x.device.type, enabled=False):
-        if _uses_fused(backend, x, pairs):
-            loss, floor = fused.loss_and_floor(x, y, scale, a, b, row_ids, column_ids, label_scale)
-            return (loss, floor) if return_floor else loss
-        logits = scale * (x.to(dtype) @ y.to(dtype).T)
-        similarities = _target_logits(a, b, row_ids, column_ids, label_scale, dtype)
-        if pairs is not None:
-            logits, similarities = logits.masked_fill(pairs, -math.inf), similarities.masked_fill(pairs, -math.inf)
-        some_left_out = a is None or pairs is not None
-        loss = _both_directions(similarities, logits, some_left_out)
-        return (loss, _both_directions(similarities, similarities, some_left_out)) if return_floor else loss
+        if group is not None:
+            loss, floor = distributed.loss(
+                x, y, given.a, given.b, given.logit_scale, targets=targets, cosine=given.cosine,
+                label_scale=label_scale, row_group=given.row_group, column_group=given.column_group,
+                excluded=given.excluded, group=group, operators=fused if use_fused else blocks,
+                return_floor=return_floor,
+            )  # fmt: skip
+        else:
+            loss, floor = (_fused if use_fused else _eager)(given, return_floor)
+    if not return_floor:
+        return loss
+    assert floor is not None
+    return loss, floor
 
 
-def _target_logits(
-    a: Tensor | None,
-    b: Tensor | None,
-    row_ids: Tensor | None,
-    column_ids: Tensor | None,
-    label_scale: float,
-    dtype: torch.dtype,
-) -> Tensor:
-    """T [N, M]: the scaled similarity of label rows; for ids 0 where they are equal and minus infinity elsewhere."""
-    if a is not None and b is not None:
-        return label_scale * (a @ b.T)
-    assert row_ids is not None and column_ids is not None
-    equal = row_ids[:, None] == column_ids[None, :]
-    return torch.zeros(equal.shape, dtype=dtype, device=equal.device).masked_fill(~equal, -math.inf)
+def _eager(given: Arguments, return_floor: bool) -> tuple[Tensor, Tensor | None]:
+    """The definition. Pairs that are left out, or have no target, have T (and S) minus infinity."""
+    dtype = given.logit_scale.dtype
+    logits = given.logit_scale * (given.x.to(dtype) @ given.y.to(dtype).T)
+    if given.a is not None and given.b is not None:
+        a, b = given.a.to(dtype), given.b.to(dtype)
+        targets = given.label_scale * (normalize(a, dim=1) @ normalize(b, dim=1).T if given.cosine else a @ b.T)
+    else:
+        rows, columns = given.row_group, given.column_group
+        if given.targets == "identity" or rows is None or columns is None:
+            rows = columns = torch.arange(len(logits), device=logits.device)
+        targets = torch.zeros_like(logits).masked_fill(rows[:, None] != columns, -math.inf)
+    if given.excluded is not None:
+        pairs = given.excluded[given.row_group][:, given.column_group]
+        logits, targets = logits.masked_fill(pairs, -math.inf), targets.masked_fill(pairs, -math.inf)
+    some_left_out = given.a is None or given.excluded is not None
+    floor = _both_directions(targets, targets, some_left_out) if return_floor else None
+    return _both_directions(targets, logits, some_left_out), floor
 
 
 def _both_directions(targets: Tensor, logits: Tensor, some_left_out: bool) -> Tensor:
@@ -147,136 +156,43 @@ def _cross_entropy(targets: Tensor, logits: Tensor, some_left_out: bool) -> Tens
     return -(targets.softmax(1) * log_probabilities).sum() / counted.sum().clamp(min=1)
 
 
-def _uses_fused(backend: str, x: Tensor, excluded: Tensor | None) -> bool:
-    if backend not in ("auto", "fused", "eager"):
-        raise ValueError(f"backend={backend!r}: must be 'auto', 'fused' or 'eager'")
+def _fused(given: Arguments, return_floor: bool) -> tuple[Tensor, Tensor | None]:
+    """The same by the extension: a sweep over the pairs, with T where it must, less the alignment where it need not."""
+    x, y, a, b, scale = given.x, given.y, given.a, given.b, given.logit_scale
+    relation: tuple[Tensor | None, Tensor | None, Tensor | None] = (None, None, None)
+    if given.excluded is not None and given.row_group is not None and given.column_group is not None:
+        relation = given.row_group, given.column_group, given.excluded
+    known = None
+    if given.targets == "identity":
+        known = alignment.by_place(x, y, scale, *relation)
+    elif given.targets == "ids":
+        assert given.row_group is not None and given.column_group is not None
+        known = alignment.by_ids(x, y, scale, given.row_group, given.column_group, given.excluded)
+    elif given.excluded is None and a is not None and b is not None:
+        known = alignment.by_few_labels(x, y, scale, a, b, given.cosine, given.label_scale)
+    if known is not None:
+        weights = known.row_weight, known.column_weight
+        return fused.sweep(x, y, scale, None, None, False, 0.0, *relation, *weights) - known.value, known.floor
+    weights = alignment.weights_of_labels(len(x), len(y), *relation, scale)
+    loss = fused.sweep(x, y, scale, a, b, given.cosine, given.label_scale, *relation, *weights)
+    return loss, fused.floor(a, b, given.cosine, given.label_scale, *relation, *weights) if return_floor else None
+
+
+def _uses_fused(backend: str, x: Tensor, pairs: int) -> bool:
     lacks = [
         what
         for what, there in (
-            (f"no implementation for {x.device.type}", x.device.type in fused.DEVICES),
+            (f"no implementation for {x.device.type}", fused.serves(x.device.type)),
             (f"no implementation for {x.dtype}", x.dtype in fused.DTYPES),
-            ("no excluded pairs", excluded is None),
         )
         if not there
     ]
-    if backend == "eager" or (backend == "auto" and lacks):
+    small = x.device.type == "cpu" and pairs < SMALLEST_FUSED
+    if backend == "eager" or (backend == "auto" and (lacks or small)):
         return False
     if lacks:
         raise ValueError(f"backend='fused': it has {' and '.join(lacks)}; use backend='auto' or 'eager'")
-    ready = fused.ready()
+    ready: bool = fused.ready()
     if not ready and backend == "fused":
         raise UserError("backend='fused': the extension is not built; run `mmclip build`, or use backend='auto'")
     return ready
-
-
-def _check_embeddings(x: Tensor, y: Tensor, empty_allowed: bool) -> torch.dtype:
-    """Check x and y; returns the type to compute in."""
-    if x.dim() != 2 or y.dim() != 2 or x.shape[1] != y.shape[1] or x.shape[1] == 0:
-        raise ValueError(f"x {list(x.shape)} and y {list(y.shape)} must be [N, D] and [M, D]")
-    if x.dtype != y.dtype or not x.is_floating_point():
-        raise ValueError(f"x ({x.dtype}) and y ({y.dtype}) must be of one floating type")
-    if x.device != y.device:
-        raise ValueError(f"x is on {x.device} and y on {y.device}")
-    if not empty_allowed and (len(x) == 0 or len(y) == 0):
-        raise ValueError(f"empty batch: x {list(x.shape)}, y {list(y.shape)}")
-    return torch.promote_types(x.dtype, torch.float32)
-
-
-def _checked_scale(logit_scale: Tensor | float, label_scale: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The logit scale as a scalar tensor of the type and on the device of the computation."""
-    if not (math.isfinite(label_scale) and label_scale >= 0):
-        raise ValueError(f"label_scale={label_scale}: must be finite and not negative")
-    scale = torch.as_tensor(logit_scale)
-    if scale.numel() != 1:
-        raise ValueError(f"logit_scale has shape {list(scale.shape)}: must be one number")
-    if not torch.compiler.is_compiling():  # reading the value would break the graph
-        value = float(scale.detach())
-        if not (math.isfinite(value) and value >= 0):
-            raise ValueError(f"logit_scale={value}: must be finite and not negative")
-    return scale.reshape(()).to(device, dtype)
-
-
-def _label_rows(
-    a: Tensor | None, b: Tensor | None, x: Tensor, y: Tensor, similarity: str, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
-    """The label rows whose dot product is the similarity: constants, normalised for the cosine."""
-    if a is None or b is None:
-        raise ValueError("targets='labels' needs the label vectors a and b")
-    if similarity not in ("cosine", "dot"):
-        raise ValueError(f"similarity={similarity!r}: must be 'cosine' or 'dot'")
-    shapes = f"a {list(a.shape)} and b {list(b.shape)} with x {list(x.shape)} and y {list(y.shape)}"
-    if a.dim() != 2 or b.dim() != 2 or a.shape[1] != b.shape[1] or a.shape[1] == 0:
-        raise ValueError(f"{shapes}: a and b must be [N, L] and [M, L]")
-    if len(a) != len(x) or len(b) != len(y):
-        raise ValueError(f"{shapes}: a needs one row for each of x, b one for each of y")
-    a, b = a.detach().to(x.device, dtype), b.detach().to(y.device, dtype)
-    if similarity == "dot":
-        return a, b
-    return torch.nn.functional.normalize(a, dim=1), torch.nn.functional.normalize(b, dim=1)
-
-
-def _ids(name: str, ids: Tensor | None, rows: Tensor, why: str) -> Tensor:
-    """Checked ids, one for each row, on the rows' device."""
-    if ids is None:
-        raise ValueError(f"{why} needs row_group and column_group; {name} is missing")
-    if ids.shape != rows.shape[:1] or ids.is_floating_point() or ids.dtype == torch.bool:
-        raise ValueError(f"{name} {list(ids.shape)} ({ids.dtype}) must hold one integer for each of {len(rows)} rows")
-    return ids.to(rows.device, torch.int64)
-
-
-def _target_ids(
-    targets: str, x: Tensor, row_group: Tensor | None, column_group: Tensor | None
-) -> tuple[Tensor | None, Tensor | None]:
-    """The ids that say which columns belong to a row, or None where label rows say it."""
-    if targets == "labels":
-        return None, None
-    if targets == "identity":
-        index = torch.arange(len(x), device=x.device)
-        return index, index
-    assert row_group is not None and column_group is not None
-    if not torch.compiler.is_compiling() and not bool(torch.isin(row_group, column_group).any()):
-        raise ValueError("targets='ids': no id of row_group occurs in column_group, so that there is nothing to learn")
-    return row_group, column_group
-
-
-def _excluded_pairs(excluded: Tensor, row_group: Tensor | None, column_group: Tensor | None) -> Tensor:
-    """The relation between groups, [G, G], spread over the pairs of the batch, [N, M]."""
-    assert row_group is not None and column_group is not None
-    if excluded.dim() != 2 or excluded.shape[0] != excluded.shape[1] or excluded.dtype != torch.bool:
-        raise ValueError(f"excluded {list(excluded.shape)} ({excluded.dtype}) must be a bool matrix [G, G]")
-    for name, ids in (("row_group", row_group), ("column_group", column_group)):
-        low, high = int(ids.min()), int(ids.max())
-        if low < 0 or high >= len(excluded):
-            raise ValueError(f"{name} holds ids from {low} to {high}; excluded {list(excluded.shape)} needs 0 to G - 1")
-    return excluded.to(row_group.device)[row_group[:, None], column_group[None, :]]
-
-
-def _gather(
-    x: Tensor,
-    y: Tensor,
-    a: Tensor | None,
-    b: Tensor | None,
-    row_group: Tensor | None,
-    column_group: Tensor | None,
-    group: dist.ProcessGroup,
-) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
-    """The batch of all ranks. Sizes are compared on every rank, so that a mistake ends all of them."""
-    widths = [x.shape[1], 0 if a is None else a.shape[1]]
-    ranks = distributed.gather_numbers([len(x), len(y), *widths], group, x.device)
-    rows, columns = [rank[0] for rank in ranks], [rank[1] for rank in ranks]
-    if any(rank[2:] != widths for rank in ranks):
-        raise ValueError(f"the ranks disagree about D and L: {[tuple(rank[2:]) for rank in ranks]}")
-    if sum(rows) == 0 or sum(columns) == 0:
-        raise ValueError(f"empty batch: the ranks hold {rows} rows of x and {columns} of y")
-
-    def all_rows(tensor: Tensor | None, sizes: list[int]) -> Tensor | None:
-        return None if tensor is None else distributed.gather_rows(tensor, sizes, group)
-
-    return (
-        distributed.gather_rows(x, rows, group),
-        distributed.gather_rows(y, columns, group),
-        all_rows(a, rows),
-        all_rows(b, columns),
-        all_rows(row_group, rows),
-        all_rows(column_group, columns),
-    )

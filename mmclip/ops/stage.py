@@ -9,14 +9,16 @@ from typing import Any
 import torch
 
 from mmclip.ops import build as extension
+from mmclip.ops import toolkit
 from mmclip.tables.files import write_json
 
 
 def build(output: Path) -> dict[str, Any]:
     """Compile the extension, or reuse a build, and write `output` (ext.json) atomically.
 
-    Returns what is written: `backend` is "fused", with the key, the folder, what the key is made of and whether the
-    build was compiled or reused, or "eager" with `why`: without a compiler everything still runs, only slower.
+    Returns what is written: `backend` is "fused", with the key, the folder, what the key is made of, whether the build
+    was compiled or reused, and either the `architectures` of its CUDA kernels or `why_no_cuda`; or `backend` is "eager"
+    with `why`: without a compiler everything still runs, only slower.
 
     Raises:
         UserError: `MMCLIP_CUDA` asks for what is not there, or a folder cannot be written.
@@ -30,12 +32,19 @@ def build(output: Path) -> dict[str, Any]:
     record = {
         "backend": "fused",
         "backends": ["eager", "cpu", *(["cuda"] if made.record["cuda"] else [])],
+        **_cuda(made.record["cuda"]),
         "path": str(made.library),
         "compiled": made.fresh,
         **made.record,
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
     }
     return _write(record, output)
+
+
+def _cuda(compiled: dict[str, str] | bool | None) -> dict[str, Any]:
+    if isinstance(compiled, dict):
+        return {"architectures": compiled["architectures"].split(";")}
+    return {"why_no_cuda": toolkit.why_not(extension.sources())}
 
 
 def _eager(why: str) -> dict[str, Any]:

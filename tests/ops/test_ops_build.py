@@ -18,8 +18,7 @@ from typing import Any
 import pytest
 import torch
 
-from mmclip.errors import UserError
-from mmclip.ops import build, stage
+from mmclip.ops import build, stage, toolkit
 
 ROOT = Path(build.__file__).parents[2]
 
@@ -67,12 +66,17 @@ def test_the_key_follows_everything_that_matters(tmp_path: Path, monkeypatch: py
     (source / "ops.cpp").rename(source / "other.cpp")
     keys.append(build.key())
     (source / "notes.txt").write_text("not compiled")
+    (source / "cuda").mkdir()
+    (source / "cuda" / "kernels.cu").write_text("// not compiled without CUDA")
+    monkeypatch.setattr(toolkit, "wanted", lambda folder: False)
     assert build.key() == keys[-1]
     for patch in (
         lambda: monkeypatch.setattr(torch, "__version__", "9.9"),
         lambda: monkeypatch.setattr(build, "compiler", lambda: "another c++ 1.0"),
         lambda: monkeypatch.setattr(build, "flags", lambda: ["-O0"]),
-        lambda: monkeypatch.setattr(build, "wants_cuda", lambda folder: True),
+        lambda: monkeypatch.setattr(toolkit, "wanted", lambda folder: {"nvcc": "13.0", "architectures": "8.0"}),
+        lambda: monkeypatch.setattr(toolkit, "wanted", lambda folder: {"nvcc": "13.0", "architectures": "9.0"}),
+        lambda: (source / "cuda" / "kernels.cu").write_text("// compiled"),
     ):
         patch()
         keys.append(build.key())
@@ -87,15 +91,6 @@ def test_flags_follow_the_capability(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "-mavx512f" in flags_on("AVX512")
     assert "-mavx2" in flags_on("AVX2") and "512" not in flags_on("AVX2")
     assert "-m" not in flags_on("DEFAULT").replace("-Wno-maybe", "")
-
-
-@pytest.mark.parametrize(("value", "message"), [("1", "MMCLIP_CUDA=1: no CUDA sources"), ("yes", "use 0, 1 or auto")])
-def test_cuda_by_environment(value: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MMCLIP_CUDA", value)
-    with pytest.raises(UserError, match=message):
-        build.wants_cuda(tmp_path)
-    monkeypatch.setenv("MMCLIP_CUDA", "auto")
-    assert not build.wants_cuda(tmp_path)
 
 
 def test_search_order(extension: build.Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,6 +126,21 @@ def test_a_machine_without_a_compiler_uses_what_another_built(
     assert found is not None and found.record["compiler"] is not None
     monkeypatch.setattr(build, "flags", lambda: ["-mother"])
     assert build.find() is None, "another processor's build is not used"
+
+
+def test_a_machine_without_nvcc_uses_kernels_that_another_compiled(
+    extension: build.Build, empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernels = build._digest_of_folder(build.sources(), kernels=True)
+    for name, cuda in (("a", None), ("b", {"nvcc": "13.0", "architectures": "8.0"})):
+        shutil.copytree(extension.folder, empty / name)
+        record = {**extension.record, "kernels": kernels, "cuda": cuda}
+        (empty / name / build.RECORD).write_text(json.dumps(record))
+    monkeypatch.setattr(toolkit, "wanted", lambda folder: None)
+    found = build.find()
+    assert found is not None and found.folder.name == "b"
+    monkeypatch.setattr(toolkit, "wanted", lambda folder: False)
+    assert build.find() is None, "MMCLIP_CUDA=0 means no kernels"
 
 
 def damage_library(folder: Path) -> None:
@@ -249,6 +259,7 @@ def test_the_stage_writes_down_what_was_built(extension: build.Build, tmp_path: 
     assert json.loads((tmp_path / "ext.json").read_text()) == record
     assert record["backend"] == "fused" and record["compiled"] is False
     assert record["key"] == build.key() and Path(record["path"]).is_file()
+    assert ("architectures" in record) == ("cuda" in record["backends"]) == ("why_no_cuda" not in record)
 
 
 @pytest.mark.slow
@@ -263,3 +274,39 @@ def test_other_processors_get_the_same_results(capability: str, tmp_path: Path) 
     assert done.returncode == 0, done.stdout[-2000:]
     (record,) = tmp_path.glob("*/build.json")
     assert "avx512" not in record.read_text().lower()
+
+
+@pytest.mark.slow
+@pytest.mark.needs("compiler", "nvcc")
+def test_kernels_are_compiled_linked_and_registered_without_a_driver(tmp_path: Path) -> None:
+    """With MMCLIP_CUDA=1: both architectures and portable code are inside, and CPU tensors are served as before."""
+    environment = {**os.environ, "MMCLIP_CUDA": "1", "MMCLIP_EXTENSION_DIR": str(tmp_path)}
+    environment.pop("TORCH_CUDA_ARCH_LIST", None)
+    code = """
+import json, sys, torch
+from pathlib import Path
+from mmclip import doctor
+from mmclip.ops import fused, stage
+record = stage.build(Path(sys.argv[1]))
+assert fused.ready()
+x = torch.randn(3, 4)
+assert fused.statistics(x, x, torch.tensor(1.0))[0].shape == (2, 3)
+names = ["mmclip::soft_contrastive_statistics", "mmclip::soft_contrastive_gradient"]
+assert all(torch._C._dispatch_has_kernel_for_dispatch_key(name, "CUDA") for name in names)
+assert "8.0;9.0+PTX, by nvcc" in " ".join(finding.text for finding in doctor.examine())
+if not torch.cuda.is_available():
+    try:
+        fused.statistics(x.cuda(), x.cuda(), torch.tensor(1.0))
+    except (RuntimeError, AssertionError) as error:
+        print(str(error).splitlines()[0])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "ext.json")],
+        env=environment, cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert torch.cuda.is_available() or "NVIDIA" in done.stdout
+    record = json.loads((tmp_path / "ext.json").read_text())
+    assert record["backends"] == ["eager", "cpu", "cuda"] and record["architectures"] == ["8.0", "9.0+PTX"]
+    library = Path(record["path"]).read_bytes()
+    assert b"mmclip_gradient_labels" in library and b"sm_80" in library and b"sm_90" in library

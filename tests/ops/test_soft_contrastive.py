@@ -80,7 +80,7 @@ def test_ids_agree_with_loops_and_leave_out_rows_without_a_partner(backend: str)
     assert [value.item() for value in got] == pytest.approx(brute_force(x, y, target, 4.0), rel=1e-12)
 
 
-def test_excluded_pairs_agree_with_loops() -> None:
+def test_excluded_pairs_agree_with_loops(backend: str) -> None:
     x, y, a, b = example(5, 4, 6, 3)
     rows, columns = torch.tensor([0, 1, 2, 2, 0]), torch.tensor([1, 0, 2, 1])
     relation = torch.tensor([[True, True, True], [False, False, True], [True, False, False]])
@@ -89,15 +89,30 @@ def test_excluded_pairs_agree_with_loops() -> None:
     target = [[similarity(a[i], b[j], "cosine") for j in range(4)] for i in range(5)]
     x.requires_grad_()
     loss, floor = soft_contrastive_loss(
-        x, y, a, b, 4.0, row_group=rows, column_group=columns, excluded=relation, return_floor=True
+        x, y, a, b, 4.0, row_group=rows, column_group=columns, excluded=relation, return_floor=True, backend=backend
     )
     assert [loss.item(), floor.item()] == pytest.approx(brute_force(x, y, target, 4.0, pairs), rel=1e-12)
     loss.backward()
     assert x.grad is not None and x.grad.isfinite().all() and x.grad[0].eq(0).all()
-    wanted = {"row_group": rows, "column_group": columns}
+    wanted = {"row_group": rows, "column_group": columns, "excluded": relation, "backend": backend}
     assert torch.autograd.gradcheck(
-        lambda p, q: soft_contrastive_loss(p, q, a, b, 4.0, excluded=relation, **wanted), (x, y.requires_grad_())
+        lambda p, q: soft_contrastive_loss(p, q, a, b, 4.0, **wanted), (x, y.requires_grad_())
     )
+
+
+@pytest.mark.parametrize("targets", ["identity", "ids"])
+def test_excluded_pairs_without_labels_agree_with_loops(backend: str, targets: str) -> None:
+    x, y, *_ = example(5, 5, 6, 3)
+    rows, columns = torch.tensor([0, 1, 2, 2, 0]), torch.tensor([1, 0, 2, 1, 0])
+    relation = torch.tensor([[False, True, True], [False, True, False], [True, False, False]])
+    pairs = [[bool(relation[rows[i], columns[j]]) for j in range(5)] for i in range(5)]
+    belongs = [[i == j if targets == "identity" else bool(rows[i] == columns[j]) for j in range(5)] for i in range(5)]
+    target = [[0.0 if belongs[i][j] and not pairs[i][j] else None for j in range(5)] for i in range(5)]
+    got = soft_contrastive_loss(
+        x, y, None, None, 4.0, targets=targets, row_group=rows, column_group=columns, excluded=relation,
+        return_floor=True, backend=backend,
+    )  # fmt: skip
+    assert [value.item() for value in got] == pytest.approx(brute_force(x, y, target, 4.0, pairs), rel=1e-12)
 
 
 def test_a_case_by_hand(backend: str) -> None:
@@ -264,15 +279,6 @@ IDS = torch.zeros(3, dtype=torch.int64)
         (
             {"excluded": torch.zeros(1, 2, dtype=torch.bool), "row_group": IDS, "column_group": IDS},
             r"bool matrix \[G, G\]",
-        ),
-        (
-            {
-                "backend": "fused",
-                "excluded": torch.zeros(1, 1, dtype=torch.bool),
-                "row_group": IDS,
-                "column_group": IDS,
-            },
-            "backend='fused': it has no excluded pairs",
         ),
         ({"backend": "fused", "x": torch.ones(3, 4).half(), "y": torch.ones(3, 4).half()}, "torch.float16"),
     ],

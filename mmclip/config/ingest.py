@@ -3,47 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from mmclip.config.base import Settings, parse
+from mmclip.config.source import FolderSource, Fraction, ObservationColumns, SourceSettings, SplitShares
 from mmclip.errors import UserError
 from mmclip.languages import ENGLISH, LANGUAGES
-from mmclip.observations import OBSERVATIONS
-
-SectionPolicy = Literal["both", "findings", "impression", "longest"]
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
-
 
 ChosenLabels = Literal["rules", "official:chexpert", "official:negbio", "file"]
-
-
-def _observations(columns: dict[str, str]) -> dict[str, str]:
-    for name in columns:
-        if name not in OBSERVATIONS:
-            raise ValueError(f"{name!r} is not one of the 14 observations ({', '.join(OBSERVATIONS)})")
-    return columns
-
-
-ObservationColumns = Annotated[dict[str, str], AfterValidator(_observations)]
-"""Observation -> column."""
-
-
-class SplitShares(Settings):
-    """How patients without an official split are dealt out; see :mod:`mmclip.ingest.splits`."""
-
-    train: Fraction = 0.7
-    val: Fraction = 0.1
-    test: Fraction = 0.2
-    salt: str = Field("mmclip", description="changes who goes where; written into the card")
-
-    @model_validator(mode="after")
-    def _whole(self) -> SplitShares:
-        if abs(self.train + self.val + self.test - 1) > 1e-9:
-            raise ValueError(f"train + val + test must be 1, not {self.train + self.val + self.test:g}")
-        return self
 
 
 class PhantomSource(Settings):
@@ -119,7 +88,7 @@ class GivenLabels(Settings):
         return "file" if self.source == "rules" else self.source
 
 
-class TableSource(Settings):
+class TableSource(SourceSettings):
     """A table of the user's studies (CSV, TSV or Parquet, by its ending) with images and reports."""
 
     kind: Literal["table"] = "table"
@@ -130,15 +99,10 @@ class TableSource(Settings):
     separator: str | None = Field(None, min_length=1, max_length=1, description="',' for .csv and tab for .tsv")
     encoding: Literal["utf-8", "latin-1"] = Field("utf-8", description="of a CSV or TSV file")
     language: str = Field(ENGLISH, description="language of the reports where no column says it")
-    sections: SectionPolicy = Field("both", description="what of a report becomes a study's text")
-    splits: SplitShares = SplitShares()
     labels: GivenLabels = GivenLabels()
-    error_budget: Fraction = Field(0.001, description="share of rows that may be skipped before the stage fails")
-    pixel_limit: int = Field(128_000_000, ge=1, description="larger images are skipped unread")
     version: str = Field("", description="of the data set, for the card")
     licence: str = Field("unknown", description="for the card")
     share: Literal["public", "restricted"] = Field("restricted", description="restricted: nothing of it may be shown")
-    workers: int = Field(4, ge=1, description="threads that read the files; the result does not depend on it")
 
     @model_validator(mode="after")
     def _has_its_labels(self) -> TableSource:
@@ -158,12 +122,158 @@ class TableSource(Settings):
         return code
 
 
-Source = PhantomSource | TableSource
+class ChosenSource(Settings):
+    """Whose labels of a data set's studies count."""
 
-_KINDS: dict[str, type[PhantomSource] | type[TableSource]] = {"phantom": PhantomSource, "table": TableSource}
+    source: ChosenLabels = Field(
+        "rules",
+        description="rules: those read from the reports, and the published ones only where there is no report;"
+        " otherwise those published, by the name of what made them",
+    )
 
 
-def parse_source(values: Any, where: str = "settings") -> Source:
+class ReportedSource(FolderSource):
+    """Settings of a published data set that has reports and labels: whose labels count is a choice."""
+
+    published: ClassVar[tuple[str, ...]] = ("file",)
+    """Sources of the labels that it brings."""
+
+    labels: ChosenSource = ChosenSource()
+
+    @model_validator(mode="after")
+    def _brings_them(self) -> ReportedSource:
+        known = ("rules", *self.published)
+        if self.labels.source not in known:
+            raise ValueError(f"labels.source: {self.kind} has no {self.labels.source}; choose of {', '.join(known)}")
+        return self
+
+
+class MimicCxrSource(ReportedSource):
+    """MIMIC-CXR-JPG, or MIMIC-CXR with its DICOM files, with the reports of MIMIC-CXR."""
+
+    kind: Literal["mimic_cxr"] = "mimic_cxr"
+    root: Path = Field(description="folder of MIMIC-CXR-JPG: the four .csv.gz and, with images: jpg, files/")
+    reports: Path | None = Field(
+        None,
+        description="folder that holds MIMIC-CXR's files/p10/..., unpacked from mimic-cxr-reports.zip; root if none",
+    )
+    images: Literal["jpg", "dicom", "none"] = Field("jpg", description="none: reports alone, as for the text encoder")
+    dicom_root: Path | None = Field(None, description="folder of MIMIC-CXR, for images: dicom; root if none")
+    published: ClassVar[tuple[str, ...]] = ("official:chexpert", "official:negbio")
+
+
+class ChexpertSource(FolderSource):
+    """CheXpert v1.0 or v1.0-small: images with official labels, without reports."""
+
+    kind: Literal["chexpert"] = "chexpert"
+
+
+class ChexpertPlusSource(ReportedSource):
+    """CheXpert Plus: CheXpert's images with their reports."""
+
+    kind: Literal["chexpert_plus"] = "chexpert_plus"
+    images: Literal["png", "dicom"] = "png"
+    published: ClassVar[tuple[str, ...]] = ("official:chexpert",)
+
+
+class OpenISource(ReportedSource):
+    """Open-I's chest radiographs of Indiana University: a report in XML, PNG or DICOM images."""
+
+    kind: Literal["open_i"] = "open_i"
+    images: Literal["png", "dicom"] = "png"
+
+
+class PadchestSource(ReportedSource):
+    """PadChest: Spanish reports, stemmed as they were published, and 16-bit PNG."""
+
+    kind: Literal["padchest"] = "padchest"
+
+
+class NihCxr14Source(FolderSource):
+    """NIH ChestX-ray14: images with labels that were read from reports by machine."""
+
+    kind: Literal["nih_cxr14"] = "nih_cxr14"
+
+
+class RsnaPneumoniaSource(FolderSource):
+    """The RSNA Pneumonia Detection Challenge (2018), stage 2: DICOM images with boxes."""
+
+    kind: Literal["rsna_pneumonia"] = "rsna_pneumonia"
+
+
+class SiimPneumothoraxSource(FolderSource):
+    """The SIIM-ACR Pneumothorax Segmentation challenge (2019): DICOM images with masks."""
+
+    kind: Literal["siim_pneumothorax"] = "siim_pneumothorax"
+
+
+class CovidRadiographySource(FolderSource):
+    """The COVID-19 Radiography Database: PNG images in one folder a class."""
+
+    kind: Literal["covid_radiography"] = "covid_radiography"
+
+
+class CovidxSource(FolderSource):
+    """COVIDx: lists of images with their class, in many versions."""
+
+    kind: Literal["covidx"] = "covidx"
+    lists: str = Field(
+        "COVIDx9A",
+        pattern=r"^[A-Za-z0-9_.-]*$",
+        description="version of the lists: COVIDx9A for train_COVIDx9A.txt (3 classes); '' for train.txt (2 classes)",
+    )
+
+
+class VindrCxrSource(FolderSource):
+    """VinDr-CXR of PhysioNet: DICOM images with labels and boxes of three radiologists each."""
+
+    kind: Literal["vindr_cxr"] = "vindr_cxr"
+
+
+FOLDER_SOURCES: tuple[type[FolderSource], ...] = (
+    MimicCxrSource,
+    ChexpertSource,
+    ChexpertPlusSource,
+    OpenISource,
+    PadchestSource,
+    NihCxr14Source,
+    RsnaPneumoniaSource,
+    SiimPneumothoraxSource,
+    CovidRadiographySource,
+    CovidxSource,
+    VindrCxrSource,
+)
+"""The published data sets."""
+
+Source = Annotated[
+    PhantomSource
+    | TableSource
+    | MimicCxrSource
+    | ChexpertSource
+    | ChexpertPlusSource
+    | OpenISource
+    | PadchestSource
+    | NihCxr14Source
+    | RsnaPneumoniaSource
+    | SiimPneumothoraxSource
+    | CovidRadiographySource
+    | CovidxSource
+    | VindrCxrSource,
+    Field(discriminator="kind"),
+]
+"""A data set of the config. Each kind is read by the module of that name in `mmclip.ingest.adapters`."""
+
+_KINDS: dict[str, type[PhantomSource] | type[SourceSettings]] = {
+    "phantom": PhantomSource,
+    "table": TableSource,
+    **{model.model_fields["kind"].default: model for model in FOLDER_SOURCES},
+}
+
+KINDS: tuple[str, ...] = tuple(_KINDS)
+"""The kinds of data sets there are."""
+
+
+def parse_source(values: Any, where: str = "settings") -> PhantomSource | SourceSettings:
     """Check the settings of a data set against the model of its `kind`.
 
     Raises:

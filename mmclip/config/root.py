@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
@@ -11,7 +10,7 @@ from mmclip.config.base import Settings, load
 from mmclip.config.evaluation import EvaluateSettings
 from mmclip.config.filtering import Filtering, Validation
 from mmclip.config.imaging import PackSettings
-from mmclip.config.ingest import PhantomSource, TableSource
+from mmclip.config.ingest import Source
 from mmclip.config.labeling import DisambiguateSettings, LabelSettings
 from mmclip.config.report import ReportSettings, SearchSettings
 from mmclip.config.training import ExperimentSettings
@@ -19,8 +18,6 @@ from mmclip.config.translation import Translation
 from mmclip.errors import UserError
 from mmclip.languages import ENGLISH, LANGUAGES
 from mmclip.observations import OBSERVATIONS
-
-Source = Annotated[PhantomSource | TableSource, Field(discriminator="kind")]
 
 
 class Threads(Settings):

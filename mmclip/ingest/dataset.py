@@ -11,7 +11,7 @@ import polars as pl
 
 from mmclip.tables.card import Card
 from mmclip.tables.files import PRIVATE, write_json, write_table, write_text
-from mmclip.tables.ingest import BOXES, IMAGES, MASKS, SKIPPED, SPLITS, STUDIES
+from mmclip.tables.ingest import BOXES, HELD_OUT, IMAGES, MASKS, OWN_LABELS, SKIPPED, SPLITS, STUDIES
 from mmclip.tables.labeling import LABELS
 from mmclip.tables.phantom import STATEMENTS, TRUTH
 from mmclip.tables.schema import Table
@@ -23,6 +23,8 @@ TABLES: dict[str, Table] = {
     "boxes": BOXES,
     "masks": MASKS,
     "skipped": SKIPPED,
+    "own_labels": OWN_LABELS,
+    "held_out": HELD_OUT,
     "truth": TRUTH,
     "statements": STATEMENTS,
 }

@@ -22,7 +22,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mmclip.config.ingest import SectionPolicy
+from mmclip.config.source import SectionPolicy
 from mmclip.ingest.headers import HEADING, Role, role_of
 
 _BLANK = re.compile(r"\n[ \t]*\n\s*")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from mmclip.config.ingest import SplitShares
+from mmclip.config.source import SplitShares
 
 _SYNONYMS = {
     "train": "train",
@@ -26,11 +26,21 @@ def split_of(patient_id: str, shares: SplitShares) -> str:
     the line in this order. So no patient is in two splits, other patients do not matter, and no library's random
     numbers are involved.
     """
-    digest = hashlib.sha256(f"{shares.salt}\0{patient_id}".encode()).digest()
-    fraction = int.from_bytes(digest[:8], "big") / 2**64
+    fraction = _fraction(patient_id, shares.salt)
     if fraction < shares.train:
         return "train"
     return "val" if fraction < shares.train + shares.val else "test"
+
+
+def train_or_val(patient_id: str, shares: SplitShares) -> str:
+    """train or val, for data sets whose official split only sets the test apart: val's share of what is not test."""
+    rest = shares.train + shares.val
+    return "val" if rest and _fraction(patient_id, shares.salt) >= shares.train / rest else "train"
+
+
+def _fraction(patient_id: str, salt: str) -> float:
+    digest = hashlib.sha256(f"{salt}\0{patient_id}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def official(value: str) -> str | None:

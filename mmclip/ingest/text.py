@@ -37,8 +37,10 @@ def read_report(path: Path) -> str:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is not text, or longer than :data:`SIZE_LIMIT`.
+        ValueError: it is no file, not text, or longer than :data:`SIZE_LIMIT`.
     """
+    if not path.is_file():
+        raise ValueError("a folder or a pipe")
     if path.stat().st_size > SIZE_LIMIT:
         raise ValueError("longer than a report")
     return decode(path.read_bytes())

@@ -15,6 +15,8 @@ class Card(BaseModel):
 
     Attributes:
         note: what a reader must know, as "simulated, not clinical".
+        forbids: what the licence or data use agreement forbids, a line each.
+        origin: where the data set comes from.
         share: ``restricted`` where no picture, id or sentence of it may leave the private report.
         settings: those that decided the content.
         sources: sha256 of the files it was read from, by name.
@@ -28,6 +30,8 @@ class Card(BaseModel):
     version: str
     note: str
     licence: str
+    forbids: tuple[str, ...] = ()
+    origin: str = ""
     share: Literal["public", "restricted"]
     settings: dict[str, Any]
     sources: dict[str, str]

@@ -65,5 +65,30 @@ MASKS = Table(
     key=("image_id", "observation"),
 )
 
+OWN_LABELS = Table(
+    "own labels",
+    {
+        "id": pl.String,
+        "kind": pl.String,  # study or image
+        "name": pl.String,  # in the data set's own words
+        "state": pl.Int8,
+    },
+    key=("id", "kind", "name"),
+)
+"""What a data set says beyond the 14 observations, in its own words: 1 present, 0 absent, -1 uncertain."""
+
+HELD_OUT = Table(
+    "held out",
+    {
+        "benchmark": pl.String,
+        "image_id": pl.String,
+        "study_id": pl.String,
+        "patient_id": pl.String,
+        "observation": pl.String,  # its class
+    },
+    key=("benchmark", "image_id"),
+)
+"""The images that were drawn for benchmarks; their patients are in the split test."""
+
 SKIPPED = Table("skipped", {"id": pl.String, "reason": pl.String})
 """What a stage had to leave out, and why."""

@@ -17,7 +17,8 @@ LABELS = Table(
     nullable=frozenset(LABEL_COLUMNS),
     key=("id", "kind", "label_source"),
 )
-"""`kind` is study or image; `label_source` is rules, official:chexpert, official:negbio, file or truth."""
+"""`kind` is study or image; `label_source` is rules, official:chexpert, official:negbio, file (what else a data set
+brings), truth (of simulated studies) or gold (radiologists' labels of a test set, which nothing is trained on)."""
 
 PREDICTIONS = Table(
     "predictions",

@@ -1,5 +1,6 @@
 """Encodings and characters of report text."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,13 @@ def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "report.txt").write_bytes(b"a" * (SIZE_LIMIT + 1))
     with pytest.raises(ValueError, match="longer"):
         read_report(tmp_path / "report.txt")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "report.txt")
+    for path in (tmp_path / "report.txt", tmp_path):
+        with pytest.raises(ValueError, match="a folder or a pipe"):
+            read_report(path)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import simplejpeg
 from mmclip.config.ingest import PhantomSource
 from mmclip.errors import UserError
 from mmclip.ingest import stage
-from mmclip.ingest.phantom import truth_labels
+from mmclip.ingest.adapters.phantom import truth_labels
 from mmclip.ingest.stage import ingest
 from mmclip.observations import FIVE, OBSERVATIONS, column
 from mmclip.phantom.radiograph import render

@@ -137,6 +137,28 @@ def test_policy(policy: str, sections: Sections, expected: tuple[str, str]) -> N
     assert select(sections, policy) == expected  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("policy", ["both", "findings", "impression", "longest"])
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_policy_on_every_shape(name: str, policy: str) -> None:
+    """What the policy asks for, or else the other section, or else the last paragraph."""
+    report, (findings, impression, last) = SHAPES[name]
+    found = split(report)
+    expected = {
+        "both": "\n\n".join(part for part in (findings, impression) if part),
+        "findings": findings or impression,
+        "impression": impression or findings,
+        "longest": max(findings, impression, key=len),
+    }[policy]
+    text, text_from = select(found, policy)  # type: ignore[arg-type]
+    assert text == (expected or (found.last_paragraph if last is None else last))
+    parts = {"findings": findings, "impression": impression, "last_paragraph": found.last_paragraph, "nothing": ""}
+    assert text == "\n\n".join(parts[part] for part in text_from.split("+"))
+
+
+def test_there_are_thirty_shapes() -> None:
+    assert len(SHAPES) >= 30
+
+
 PIECES = st.sampled_from(
     ["FINDINGS:", "IMPRESSION:", "FINAL REPORT", "ADDENDUM:", "\n", "\n\n", " ", "\r\n", "Clear.", "a", ":", "\t", "__"]
 )

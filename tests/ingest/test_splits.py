@@ -3,13 +3,13 @@
 import hashlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmclip.config.base import parse
 from mmclip.config.ingest import SplitShares
 from mmclip.errors import UserError
-from mmclip.ingest.splits import official, split_of
+from mmclip.ingest.splits import official, split_of, train_or_val
 
 SHARES = SplitShares()
 
@@ -61,3 +61,19 @@ def test_official_words() -> None:
 def test_shares_that_are_no_whole_are_refused() -> None:
     with pytest.raises(UserError, match=r"must be 1, not 1\.2"):
         parse(SplitShares, {"train": 0.9})
+
+
+@settings(deadline=None)
+@given(st.text(max_size=8))
+def test_train_and_val_where_the_test_is_official(patient: str) -> None:
+    """Who is in train by the hash alone is so here too; the rest of train comes from the test's share."""
+    found = train_or_val(patient, SHARES)
+    assert found in ("train", "val")
+    if split_of(patient, SHARES) == "train":
+        assert found == "train"
+
+
+def test_the_share_of_val_where_the_test_is_official() -> None:
+    found = [train_or_val(str(number), SHARES) for number in range(20000)]
+    share = SHARES.val / (SHARES.train + SHARES.val)
+    assert abs(found.count("val") / 20000 - share) < 4 * (share * (1 - share) / 20000) ** 0.5

@@ -16,7 +16,7 @@ rule ingest:
         runtime=240,
     params:
         settings=lambda wildcards: json.dumps(DATASETS[wildcards.dataset], sort_keys=True),
-        code=code("ingest"),
+        code=lambda wildcards: code("ingest", f"mmclip.ingest.adapters.{DATASETS[wildcards.dataset]['kind']}"),
     shell:
         "python -m mmclip ingest {wildcards.dataset} --settings {params.settings:q} --workers {threads}"
         " -o {output} > {log} 2>&1"

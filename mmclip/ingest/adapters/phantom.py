@@ -21,6 +21,7 @@ from mmclip.phantom.radiograph import render
 from mmclip.phantom.reports import Report, write
 from mmclip.phantom.truth import Truth, draw
 from mmclip.processes import ordered_map
+from mmclip.tables.card import Card
 from mmclip.tables.ingest import BOXES, IMAGES, MASKS, STUDIES
 from mmclip.tables.labeling import LABELS
 from mmclip.tables.phantom import STATEMENTS, TRUTH
@@ -73,6 +74,22 @@ def make_phantom(name: str, settings: PhantomSource, folder: Path) -> Dataset:
         "statements": STATEMENTS.frame(tables["statements"]),
     }
     return Dataset(frames, _counts(tables))
+
+
+def card(name: str, settings: PhantomSource) -> Card:
+    """The card, without what is filled in on writing."""
+    return Card(
+        name=name,
+        kind=settings.kind,
+        version=VERSION,
+        note=NOTE,
+        licence="Apache-2.0",
+        share="public",
+        settings=settings.model_dump(mode="json", exclude={"workers"}),
+        sources={},
+        files={},
+        counts={},
+    )
 
 
 def image_id(truth: Truth) -> str:

@@ -1,0 +1,1 @@
+"""One module a data set: its published layout, and how its rows become records."""

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from mmclip.config.augmentation import Augmentation
 from mmclip.config.base import Settings
 from mmclip.config.label_sources import DEFAULT_SOURCES, LabelSource
 from mmclip.config.models import ModelSettings
@@ -33,28 +34,6 @@ class TextMix(Settings):
         if self.one + self.several + self.all <= 0:
             raise ValueError("one, several and all are all zero; at least one must be positive")
         return self
-
-
-class Augmentation(Settings):
-    """Random changes of a training image; 0 switches one off. The defaults are MedCLIP's, without its flip."""
-
-    rotate: float = Field(10.0, ge=0, le=180, description="largest rotation in degrees")
-    scale: tuple[float, float] = Field((0.8, 1.1), description="range of the zoom")
-    translate: float = Field(0.0625, ge=0, le=0.5, description="largest shift, as a share of the edge")
-    brightness: float = Field(0.2, ge=0, lt=1)
-    contrast: float = Field(0.2, ge=0, lt=1)
-    gamma: float = Field(0.0, ge=0, lt=1, description="exponent drawn from 1 - gamma to 1 + gamma")
-    noise: float = Field(
-        0.0, ge=0, le=0.5, description="largest standard deviation of film noise, in grey levels of 0..1"
-    )
-    flip: bool = Field(False, description="mirror half of the images; makes left and right in reports wrong")
-
-    @field_validator("scale")
-    @classmethod
-    def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if not 0 < value[0] <= value[1]:
-            raise ValueError(f"expected 0 < low <= high, found {value}")
-        return value
 
 
 class DataSettings(Settings):

@@ -28,7 +28,7 @@ class AlignmentBatches:
 
     Args:
         data: what to sample.
-        tower: the image tower's size and standardisation.
+        tower: the image tower, for its size.
         packs: the pixels.
         images: rows of images tables, of one split.
         corpus: the texts of the same split.
@@ -95,8 +95,9 @@ class AlignmentBatches:
 
     def _assemble(self, items: Ints, rounds: Ints, texts: Ints, shown: Ints, chosen: Ints) -> Batch:
         ids = [self.images.ids[item] for item in items]
+        hashes, order = self.images.hashes[items], self.packs.order(ids)
         pixels = augment(
-            self.packs.read(ids), self.data.augmentation, self.tower, self.seed, self.images.hashes[items], rounds
+            self.packs.read(ids), self.data.augmentation, self.tower.size, self.seed, hashes, rounds, order
         )
         places = self.corpus.places(texts, shown, chosen)
         input_ids, mask = self.corpus.ids(places, shown)

@@ -14,7 +14,7 @@ class Batch:
     """N images and M texts. In a paired batch N = M; in a decoupled one they are drawn apart and need not be equal.
 
     Attributes:
-        pixels: [N, 1, H, W] float32, standardised as the model's preprocessing says.
+        pixels: [N, 1, H, W] uint8 grey levels; objectives see them as float32, standardised as the model asks.
         image_ids: N image ids, for error messages and caches.
         image_targets: [N, L] float32 soft label vectors, in the order of ``OBSERVATIONS``; L is 14, or 42 for one-hot
             slots.

@@ -10,7 +10,19 @@ import struct
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["jpeg", "png"]
+from mmclip.data.dicom import (
+    BITS_STORED,
+    BURNED_IN,
+    COLUMNS,
+    FRAMES,
+    ROWS,
+    VIEW_POSITION,
+    Elements,
+    is_dicom,
+    read_elements,
+)
+
+Kind = Literal["jpeg", "png", "dicom"]
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
@@ -24,7 +36,8 @@ class BadImage(Exception):
     """An image that cannot be used.
 
     Attributes:
-        reason: empty_file, not_an_image, broken_header, too_many_pixels, truncated, undecodable or constant.
+        reason: empty_file, not_an_image, broken_header, too_many_pixels, truncated, undecodable or constant; of DICOM
+            also burned_in_annotation, several_frames, no_pixels, unsupported_pixels or unknown_transfer_syntax.
     """
 
     def __init__(self, reason: str) -> None:
@@ -34,16 +47,28 @@ class BadImage(Exception):
 
 @dataclass(frozen=True)
 class Header:
-    """Kind, size in pixels, and bits of one sample."""
+    """Kind, size in pixels, and bits of one sample.
+
+    Attributes:
+        frames: of a DICOM file; 1 elsewhere.
+        view: View Position of a DICOM file as it is written; empty where there is none.
+        burned_in: whether a DICOM file says that its pixels hold text about the patient.
+    """
 
     kind: Kind
     width: int
     height: int
     bits: int
+    frames: int = 1
+    view: str = ""
+    burned_in: bool = False
 
 
 def read_header(data: bytes, pixel_limit: int) -> Header:
-    """The header of a JPEG or PNG file.
+    """The header of a JPEG, PNG or DICOM file.
+
+    Args:
+        pixel_limit: of width x height x frames.
 
     Raises:
         BadImage: empty_file, not_an_image, broken_header, or too_many_pixels.
@@ -54,11 +79,13 @@ def read_header(data: bytes, pixel_limit: int) -> Header:
         header = _jpeg(data)
     elif data.startswith(_PNG):
         header = _png(data)
+    elif is_dicom(data):
+        header = _dicom(data)
     else:
         raise BadImage("not_an_image")
-    if header.width == 0 or header.height == 0:
+    if min(header.width, header.height, header.frames) <= 0:
         raise BadImage("broken_header")
-    if header.width * header.height > pixel_limit:
+    if header.width * header.height * header.frames > pixel_limit:
         raise BadImage("too_many_pixels")
     return header
 
@@ -84,3 +111,27 @@ def _png(data: bytes) -> Header:
         raise BadImage("broken_header")
     width, height, bits = struct.unpack_from(">IIB", data, 16)
     return Header("png", width, height, bits)
+
+
+def _dicom(data: bytes) -> Header:
+    try:
+        return dicom_header(read_elements(data))
+    except (KeyError, ValueError) as error:
+        raise BadImage("broken_header") from error
+
+
+def dicom_header(elements: Elements) -> Header:
+    """The header of a DICOM file whose elements are read.
+
+    Raises:
+        KeyError, ValueError: rows or columns are missing, or a number is none.
+    """
+    return Header(
+        kind="dicom",
+        width=elements.integer(COLUMNS),
+        height=elements.integer(ROWS),
+        bits=elements.integer(BITS_STORED, 0),
+        frames=int(elements.text(FRAMES) or 1),
+        view=elements.text(VIEW_POSITION),
+        burned_in=elements.text(BURNED_IN).upper() == "YES",
+    )

@@ -1,4 +1,4 @@
-"""Gray pixels of an image file: one decoder for each kind of file, chosen by the file's content.
+"""Pixels of an image file as they are stored: one decoder for each kind of file, chosen by the file's content.
 
 Orientation tags are ignored, since boxes and masks refer to the pixels as they are stored.
 """
@@ -6,74 +6,67 @@ Orientation tags are ignored, since boxes and masks refer to the pixels as they 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 
-from mmclip.data.image_header import BadImage, Header, Kind, read_header
+from mmclip.config.imaging import PackSettings
+from mmclip.data.image_header import BadImage, Header, read_header
+from mmclip.imaging.dicom import decode_dicom
+from mmclip.imaging.jpeg import decode_jpeg
+from mmclip.imaging.tone import Tone
 
-Gray = NDArray[np.uint8]
-Stored = NDArray[np.uint8] | NDArray[np.uint16]
-"""Pixels of 8 or 16 bits, as they come from the file."""
-
-_REDUCTIONS = (4, 2)
-"""How much smaller a JPEG may be decoded, the best first. Powers of two only: at 3/8 or 5/8 the result differs from
-averaging the full image by up to 1.7 grey levels in the mean, here by about 0.5 at most (films enlarged to 512 to
-2,500 pixels, with noise of 4 levels, packed at 256)."""
-
-_MARGIN = 2
-"""Pixels, at least, of the decoded image for each packed one along an edge, so that averaging does the rest."""
-
-_WINDOW = (0.1, 99.9)
-"""Percentiles of a 16-bit image that become black and white; beyond them lie markers and dead pixels."""
+Stored = NDArray[Any]
+"""Values as they come from the file: 8, 16 or 32 bits, signed or not."""
 
 
-def decode(data: bytes, size: int, pixel_limit: int) -> tuple[Gray, Header]:
-    """Pixels [height, width] of a JPEG or PNG file, and its header.
+@dataclass(frozen=True)
+class Decoded:
+    """An image's stored values [height, width], perhaps at half or a quarter of the header's size.
 
-    A JPEG much larger than `size`, the edge that the longer side will have, comes at half or a quarter of its size,
-    which saves time. 16-bit images are windowed to 8 bits by their percentiles 0.1 and 99.9.
+    Attributes:
+        tone: how to show them; None where they are grey levels already.
+    """
+
+    pixels: Stored
+    header: Header
+    tone: Tone | None
+
+
+def decode(data: bytes, settings: PackSettings) -> Decoded:
+    """The pixels of a JPEG, PNG or DICOM file.
 
     Raises:
-        BadImage: empty_file, not_an_image, broken_header, too_many_pixels (before anything is decoded), truncated,
-            undecodable, or constant.
+        BadImage: with the reason; of what the header tells before anything is decoded.
     """
-    header = read_header(data, pixel_limit)
-    pixels = _DECODERS[header.kind](data, size, header)
-    if pixels.min() == pixels.max():
-        raise BadImage("constant")
-    return _eight_bits(pixels), header
+    header = read_header(data, settings.pixel_limit)
+    if header.burned_in and settings.burned_in == "skip":
+        raise BadImage("burned_in_annotation")
+    if header.frames > 1 and settings.multi_frame == "skip":
+        raise BadImage("several_frames")
+    if header.kind == "dicom":
+        pixels, tone = decode_dicom(data, settings.size)
+        return Decoded(pixels, header, tone)
+    if header.kind == "jpeg":
+        grey = decode_jpeg(data, settings.size, header.height, header.width)
+        return Decoded(grey, header, None)
+    pixels = _decode_png(data, header)
+    return Decoded(pixels, header, None if pixels.dtype == np.uint8 else Tone())
 
 
-def _decode_jpeg(data: bytes, size: int, header: Header) -> Gray:
-    longer = max(header.height, header.width)
-    reduction = next((factor for factor in _REDUCTIONS if longer >= factor * _MARGIN * size), 1)
-    height, width = -(-header.height // reduction), -(-header.width // reduction)
-    try:
-        pixels = simplejpeg.decode_jpeg(data, "GRAY", min_height=height, min_width=width, min_factor=1)
-    except ValueError as error:
-        raise BadImage("truncated" if "Premature end" in str(error) else "undecodable") from error
-    return np.asarray(pixels[..., 0], dtype=np.uint8)
-
-
-def _decode_png(data: bytes, size: int, header: Header) -> Stored:
+def _decode_png(data: bytes, header: Header) -> Stored:
     _check_chunks(data)
     flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        raise BadImage("undecodable") from error
     if pixels is None or pixels.shape != (header.height, header.width):
         raise BadImage("undecodable")
-    if pixels.dtype == np.uint16:
-        return np.asarray(pixels, dtype=np.uint16)
-    return np.asarray(pixels, dtype=np.uint8)
-
-
-_DECODERS: dict[Kind, Callable[[bytes, int, Header], Stored]] = {
-    "jpeg": _decode_jpeg,
-    "png": _decode_png,
-}
+    return np.asarray(pixels)
 
 
 def _check_chunks(data: bytes) -> None:
@@ -90,13 +83,3 @@ def _check_chunks(data: bytes) -> None:
             return
         at = end + 4
     raise BadImage("truncated")
-
-
-def _eight_bits(pixels: Stored) -> Gray:
-    if pixels.dtype == np.uint8:
-        return pixels.astype(np.uint8, copy=False)
-    low, high = np.percentile(pixels, _WINDOW)
-    if low == high:  # nearly all pixels are equal: the few others decide
-        low, high = pixels.min(), pixels.max()
-    scaled = (pixels.astype(np.float32) - np.float32(low)) * np.float32(255 / (float(high) - float(low)))
-    return np.asarray(np.clip(np.rint(scaled), 0, 255), dtype=np.uint8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from mmclip.data.alignment import AlignmentBatches
 from mmclip.data.batch import Batch
 from mmclip.errors import UserError
 from mmclip.models.dual_encoder import DualEncoder
+from mmclip.models.image_encoder import standardise
 from mmclip.objectives import registry
 from mmclip.objectives.protocol import Features, Objective, total_loss
 
@@ -42,6 +44,7 @@ class Aligner(nn.Module):
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Each objective's weighted loss as ``<objective>_loss``, and its entries as ``<objective>/<entry>``."""
+        batch = self.standardised(batch)
         features = self.features(batch)
         out: dict[str, Tensor] = {}
         for name, objective in self.objectives.items():
@@ -51,8 +54,12 @@ class Aligner(nn.Module):
         out["logit_scale"] = features.logit_scale.detach()
         return out
 
+    def standardised(self, batch: Batch) -> Batch:
+        """The batch with pixels as the image tower wants them, made from grey levels where it computes."""
+        return replace(batch, pixels=standardise(batch.pixels, self.model.settings.image))
+
     def features(self, batch: Batch) -> Features:
-        """Embeddings of a batch."""
+        """Embeddings of a batch whose pixels are standardised."""
         wants_tokens = "text_tokens" in self.needs
         with torch.autocast(batch.pixels.device.type, torch.bfloat16, enabled=self.bf16):
             image, regions = self.model.embed_pixels(batch.pixels, "image_tokens" in self.needs)

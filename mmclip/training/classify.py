@@ -18,6 +18,7 @@ from mmclip.data.packed import PackedImages
 from mmclip.data.ragged import Vectors
 from mmclip.data.randomness import id_hashes
 from mmclip.data.sampler import Mixture
+from mmclip.models.image_encoder import standardise
 from mmclip.models.label_classifier import ABSENT_CLASS, PRESENT_CLASS, UNCERTAIN_CLASS, LabelClassifier
 from mmclip.observations import ABSENT, COLUMNS, OBSERVATIONS, PRESENT, UNCERTAIN
 from mmclip.training.distributed import World, global_mean
@@ -51,7 +52,7 @@ class ClassifyBatch:
     """Images with the class of each observation.
 
     Attributes:
-        pixels: [N, 1, H, W] float32, standardised.
+        pixels: [N, 1, H, W] uint8 grey levels.
         classes: [N, 14] int64.
         image_ids: N ids.
     """
@@ -79,7 +80,7 @@ class Classifying(nn.Module):
     def forward(self, batch: ClassifyBatch, step: int) -> dict[str, Tensor]:
         """Cross-entropy, averaged over the observations of images that have a class."""
         with torch.autocast(batch.pixels.device.type, torch.bfloat16, enabled=self.bf16):
-            scores = self.model(batch.pixels)
+            scores = self.model(standardise(batch.pixels, self.model.image.settings))
         unused = torch.zeros_like(scores, dtype=torch.bool)
         unused[..., UNCERTAIN_CLASS] = self.two_way
         losses = nn.functional.cross_entropy(
@@ -121,8 +122,9 @@ class ClassifyTask:
         items, rounds = self._stream.take(step * size, size)
         items, rounds = items[self._part], rounds[self._part]
         ids = [self._ids[item] for item in items]
-        tower, changes = self._settings.model.image, self._settings.data.augmentation
-        pixels = augment(self._packs.read(ids), changes, tower, self._settings.seed, self._hashes[items], rounds)
+        squares, order = self._packs.read(ids), self._packs.order(ids)
+        size, changes = self._settings.model.image.size, self._settings.data.augmentation
+        pixels = augment(squares, changes, size, self._settings.seed, self._hashes[items], rounds, order)
         return ClassifyBatch(torch.from_numpy(pixels), torch.from_numpy(self._classes[items]), ids)
 
     def ids(self, batch: ClassifyBatch) -> list[str]:
@@ -145,6 +147,7 @@ def presence_logits(
     device = next(model.parameters()).device
     parts = [np.empty((0, len(OBSERVATIONS)), np.float32)]
     for start in range(0, len(image_ids), batch_size):
-        pixels = plain(packs.read(image_ids[start : start + batch_size]), model.image.settings)
-        parts.append(model.presence_logits(torch.from_numpy(pixels).to(device)).cpu().numpy())
+        squares = plain(packs.read(image_ids[start : start + batch_size]), model.image.settings.size)
+        pixels = standardise(torch.from_numpy(squares).to(device), model.image.settings)
+        parts.append(model.presence_logits(pixels).cpu().numpy())
     return np.concatenate(parts)

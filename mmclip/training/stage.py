@@ -11,7 +11,8 @@ import polars as pl
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from mmclip.config.training import Augmentation, ExperimentSettings
+from mmclip.config.augmentation import Augmentation
+from mmclip.config.training import ExperimentSettings
 from mmclip.data.alignment import AlignmentBatches
 from mmclip.data.corpus import Corpus, read_texts
 from mmclip.data.packed import PackedImages
@@ -29,7 +30,7 @@ from mmclip.training.tokenizer import train_tokenizer
 
 log = logging.getLogger("mmclip.training")
 
-UNCHANGED = Augmentation(rotate=0, scale=(1, 1), translate=0, brightness=0, contrast=0)
+UNCHANGED = Augmentation(name="none")
 
 
 def pretrain(

@@ -46,6 +46,9 @@ class Packs(PackedImages):
     def read(self, image_ids: Any) -> list[np.ndarray]:
         return [np.full((16, 16), int(name[1:]), np.uint8) for name in image_ids]
 
+    def order(self, image_ids: Any) -> list[int]:
+        return list(range(len(image_ids)))[::-1]
+
 
 def sentence(study: int, index: int, language: str) -> str:
     return f"{language[:3]} {chr(97 + study)} {'xyz'[index]}."

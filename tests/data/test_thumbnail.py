@@ -32,9 +32,10 @@ def test_a_picture_keeps_its_shape_and_is_never_enlarged(
 
 
 def test_own_files_come_before_packed_pixels(tmp_path: Path) -> None:
-    shape: dict[str, object] = {"width": 8, "height": 8, "scale": 1.0, "offset_x": 0.0, "offset_y": 0.0, "sha256": ""}
+    shape: dict[str, object] = {"shard": 0, "frames": 1, "width": 8, "height": 8, "scale": 1.0}
+    shape |= {"offset_x": 0.0, "offset_y": 0.0, "sha256": ""}
     (tmp_path / "pack").mkdir()
-    np.save(tmp_path / "pack/pixels.npy", np.zeros((3, 8, 8), np.uint8), allow_pickle=False)
+    np.save(tmp_path / "pack/pixels-00000.npy", np.zeros((3, 8, 8), np.uint8), allow_pickle=False)
     names = ("own", "gone", "outside")
     index = [{"image_id": name, "row": row, **shape} for row, name in enumerate(names)]
     write_table(INDEX.frame(index), tmp_path / "pack/index.parquet", INDEX)

@@ -308,7 +308,7 @@ def test_texts_are_embedded_row_by_row(model_folder: Path, tmp_path: Path) -> No
 
 def test_images_are_embedded_in_the_order_of_the_pack(phantom: Phantom, model_folder: Path, tmp_path: Path) -> None:
     assert embed(str(model_folder), tmp_path / "out.npy", images=phantom.pack) == 60
-    pixels = np.load(phantom.pack / "pixels.npy")
+    pixels = np.load(phantom.pack / "pixels-00000.npy")
     rows = read_table(phantom.pack / "index.parquet", INDEX)["row"].to_list()
     expected = DualEncoder.from_pretrained(model_folder).encode_image(pixels[rows]).numpy()
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, atol=1e-6)

@@ -52,8 +52,9 @@ def write_data(root: Path, share: str = "public", prompts: dict[str, dict[str, t
     folder = root / "pack" / "set"
     folder.mkdir(parents=True)
     pixels = np.random.default_rng(0).integers(0, 256, (IMAGES, 40, 40), dtype=np.uint8)
-    np.save(folder / "pixels.npy", pixels, allow_pickle=False)
-    shape: dict[str, object] = {"width": 40, "height": 40, "scale": 1.0, "offset_x": 0.0, "offset_y": 0.0, "sha256": ""}
+    np.save(folder / "pixels-00000.npy", pixels, allow_pickle=False)
+    shape: dict[str, object] = {"shard": 0, "frames": 1, "width": 40, "height": 40, "scale": 1.0}
+    shape |= {"offset_x": 0.0, "offset_y": 0.0, "sha256": ""}
     rows = [{"image_id": f"secret{number:02d}", "row": number, **shape} for number in range(IMAGES)]
     write_table(INDEX.frame(rows), folder / "index.parquet", INDEX)
     card = Card(
@@ -103,7 +104,7 @@ def test_the_page_holds_each_sentences_nearest_images(model: Path, tmp_path: Pat
     root = write_data(tmp_path)
     data = data_of(page_of(model, root))
     encoder = DualEncoder.from_pretrained(model)
-    pixels = np.load(root / "pack/set/pixels.npy")[2:]
+    pixels = np.load(root / "pack/set/pixels-00000.npy")[2:]
     vectors = encoder.encode_image(pixels).numpy()
     assert data["searched"] == 12
     assert [language["code"] for language in data["languages"]] == ["eng_Latn", "arb_Arab"]
@@ -147,7 +148,7 @@ def test_a_query_finds_its_images(model: Path, tmp_path: Path) -> None:
     found = search_query(model, root / "pack/set", "There is edema.", 3)
     encoder = DualEncoder.from_pretrained(model)
     scores = (
-        encoder.encode_image(np.load(root / "pack/set/pixels.npy")).numpy()
+        encoder.encode_image(np.load(root / "pack/set/pixels-00000.npy")).numpy()
         @ encoder.encode_text(["There is edema."])[0].numpy()
     )
     order = np.argsort(-scores, kind="stable")[:3]

@@ -103,7 +103,9 @@ def write_small_data(root: Path, studies: int = 40, size: int = 20) -> SmallData
             index_rows.append(
                 {
                     "image_id": image,
+                    "shard": 0,
                     "row": len(index_rows),
+                    "frames": 1,
                     "width": size,
                     "height": size,
                     "scale": 1.0,
@@ -118,7 +120,7 @@ def write_small_data(root: Path, studies: int = 40, size: int = 20) -> SmallData
         write_table(IMAGES.frame(image_rows), folder / "images.parquet", IMAGES)
         write_table(INDEX.frame(index_rows), pack / "index.parquet", INDEX)
         write_table(LABELS.frame(label_rows), labels[-1], LABELS)
-        np.save(pack / "pixels.npy", np.stack(pixels))
+        np.save(pack / "pixels-00000.npy", np.stack(pixels))
     corpus = [_write_corpus(root, language, ids) for language in LANGUAGES]
     rows: list[dict[str, Any]] = []
     for number, study in enumerate(ids):

@@ -51,7 +51,7 @@ def test_texts_sorted_by_length_keep_their_places(aligner: tuple[Aligner, Any]) 
     for step in range(3):
         batch = batches(step)
         with torch.no_grad():
-            features = module.features(batch)
+            features = module.features(module.standardised(batch))
             plain, _ = module.model.embed_ids(batch.input_ids, batch.attention_mask)
         torch.testing.assert_close(features.text, plain, rtol=0, atol=2e-6)
         assert features.image.shape == (12, 8) and features.text_tokens is None
@@ -92,9 +92,9 @@ def test_bf16_is_near_fp32(aligner: tuple[Aligner, Any]) -> None:
     module, batches = aligner
     module.eval()
     with torch.no_grad():
-        plain = module.features(batches(0))
+        plain = module.features(module.standardised(batches(0)))
         module.bf16 = True
-        half = module.features(batches(0))
+        half = module.features(module.standardised(batches(0)))
     assert half.image.dtype == half.text.dtype == torch.float32
     assert (plain.image - half.image).abs().max() < 0.05 and (plain.text - half.text).abs().max() < 0.05
 

@@ -1,5 +1,5 @@
 rule pack:
-    """Decode and resize every image of a data set once, into one memory-mapped array."""
+    """Decode and resize every image of a data set once, into memory-mapped arrays; a killed job goes on where it was."""
     input:
         "<results>/ingest/{dataset}",
     output:

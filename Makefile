@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 export HF_HUB_OFFLINE = 1
 # two test processes on two cores: a library that starts two threads in each only makes them wait for each other
-test: export OMP_NUM_THREADS = 1
+test test-slow: export OMP_NUM_THREADS = 1
 
 .PHONY: install demo demo-full test test-slow test-all lint format schemas picture clean
 
@@ -31,7 +31,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow and not long and not gpu" -n 2 --dist loadfile
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -m "slow and not long and not gpu"
+	$(BIN)/python -m pytest -m "slow and not long and not gpu" -n 2 --dist loadfile
 
 test-all: $(STAMP)
 	$(BIN)/python -m pytest

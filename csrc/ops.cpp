@@ -24,10 +24,12 @@ TORCH_LIBRARY(mmclip, m) {
       "soft_contrastive_gradient(Tensor x, Tensor y, Tensor logit_scale, Tensor? a, Tensor? b, bool cosine, "
       "float label_scale, Tensor? row_group, Tensor? column_group, Tensor? excluded, Tensor row_shift, "
       "Tensor column_shift) -> (Tensor grad_x, Tensor grad_y)");
-  // The differentiable form: value [] from the statistics and the weights row_weight [N], column_weight [M]; the
-  // shifts are what the gradient needs of them.
+  // The differentiable form: the loss [] from the statistics, the weights row_weight [N] and column_weight [M], and
+  // what the targets put on the pairs (mmclip/ops/pull.py), where there are no labels. The shifts are what the gradient
+  // needs.
   m.def(
       "soft_contrastive_sweep(Tensor x, Tensor y, Tensor logit_scale, Tensor? a, Tensor? b, bool cosine, "
       "float label_scale, Tensor? row_group, Tensor? column_group, Tensor? excluded, Tensor row_weight, "
-      "Tensor column_weight) -> (Tensor value, Tensor row_shift, Tensor column_shift)");
+      "Tensor column_weight, Tensor? pull, Tensor? row_ids, Tensor? column_ids) -> (Tensor value, Tensor row_shift, "
+      "Tensor column_shift)");
 }

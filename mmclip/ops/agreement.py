@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NoReturn
 
 import torch
-from torch import Tensor
 
+from mmclip.ops.arguments import Arguments
 from mmclip.ops.collectives import Group, exchange_numbers
+from mmclip.ops.ranks import Ranks
 
 _TARGETS = ("labels", "identity", "ids")
 
@@ -38,63 +38,38 @@ _AGREED: dict[str, Callable[[int], object]] = {
 """What must be the same on every rank, and how to show the number that stands for it."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What the loss is asked for.
-
-    Attributes:
-        targets, cosine, label_scale, return_floor: of the loss.
-        wanted: whether a gradient is: backward exchanges too, so that all ranks must run it or none.
-    """
-
-    targets: str
-    cosine: bool
-    label_scale: float
-    return_floor: bool
-    wanted: bool
-
-
-def agree(
-    x: Tensor,
-    y: Tensor,
-    a: Tensor | None,
-    b: Tensor | None,
-    excluded: Tensor | None,
-    settings: Settings,
-    group: Group,
-) -> tuple[list[int], list[int]]:
-    """The numbers of rows and of columns of each rank, once all are known to compute the same.
+def agree(given: Arguments, return_floor: bool, wanted: bool, group: Group) -> Ranks:
+    """Which rows and columns each rank has, once all are known to compute the same.
 
     Args:
-        x, y: this rank's rows [n, D] and columns [m, D].
-        a, b: their label rows, [n, L] and [m, L], or None.
-        excluded: the relation between groups, [G, G], or None.
-        settings: what it is asked for.
+        given: this rank's rows and columns, and what the loss is asked for.
+        return_floor: of the loss.
+        wanted: whether a gradient is: backward exchanges too, so that all ranks must run it or none.
         group: the process group.
 
     Raises:
         ValueError: on every rank: the ranks disagree, or one has refused, or all together have no rows or no columns.
     """
     mine = [
-        _TARGETS.index(settings.targets),
-        int(settings.cosine),
-        struct.unpack("q", struct.pack("d", settings.label_scale))[0],
-        int(settings.return_floor),
-        int(settings.wanted),
-        x.shape[1],
-        0 if b is None else b.shape[1],
-        _TYPES.index(x.dtype),
-        *(-1 if labels is None else _TYPES.index(labels.dtype) for labels in (a, b)),
-        -1 if excluded is None else len(excluded),
+        _TARGETS.index(given.targets),
+        int(given.cosine),
+        struct.unpack("q", struct.pack("d", given.label_scale))[0],
+        int(return_floor),
+        int(wanted),
+        given.x.shape[1],
+        0 if given.b is None else given.b.shape[1],
+        _TYPES.index(given.x.dtype),
+        *(-1 if labels is None else _TYPES.index(labels.dtype) for labels in (given.a, given.b)),
+        -1 if given.excluded is None else len(given.excluded),
     ]
-    ranks = exchange_numbers([len(x), len(y), *mine], "", group)
+    ranks = exchange_numbers([len(given.x), len(given.y), *mine], "", group)
     for place, (name, shown) in enumerate(_AGREED.items(), start=2):
         if len({rank[place] for rank in ranks}) > 1:
             raise ValueError(f"the ranks disagree about {name}: {[shown(rank[place]) for rank in ranks]}")
     rows, columns = [rank[0] for rank in ranks], [rank[1] for rank in ranks]
     if sum(rows) == 0 or sum(columns) == 0:
         raise ValueError(f"empty batch: the ranks hold {rows} rows of x and {columns} of y")
-    return rows, columns
+    return Ranks(rows, columns, group)
 
 
 def refuse(reason: str, group: Group) -> NoReturn:

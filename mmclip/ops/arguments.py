@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mmclip.ops.pairs import Pairs
+
 
 @dataclass(frozen=True)
 class Arguments:
@@ -35,6 +37,20 @@ class Arguments:
     row_group: Tensor | None
     column_group: Tensor | None
     excluded: Tensor | None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The accumulate type."""
+        return self.logit_scale.dtype
+
+    def pairs(self, labels: bool) -> Pairs:
+        """What the operators are asked, with the targets from labels or without."""
+        pairs = Pairs(self.x, self.y, self.logit_scale)
+        if labels:
+            pairs = pairs._replace(a=self.a, b=self.b, cosine=self.cosine, label_scale=self.label_scale)
+        if self.excluded is not None:
+            pairs = pairs._replace(row_group=self.row_group, column_group=self.column_group, excluded=self.excluded)
+        return pairs
 
 
 def check(

@@ -16,8 +16,8 @@ times, and what was found out about the columns W times, where W is the number o
                     gathering                                         ring
 ==================  ================================================  ===========================================
 sizes, agreement    1 all-gather                                      1 all-gather
-who counts          1 all-reduce (few labels: none); labels with      1 all-reduce; labels with `excluded` 1 more
-                    `excluded` 1 more
+who counts          ids, places: 1 all-reduce; labels with            the same
+                    `excluded`: 2; labels: none
 targets "ids"       2 all-gathers of ids                              the same
 labels on the CPU   2 all-gathers of labels without `excluded`: are   none
                     few of them different?
@@ -33,7 +33,7 @@ floor               labels, not few: the forward again without        the same
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar, cast
 
 import torch
@@ -42,12 +42,14 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import normalize
 
-from mmclip.ops import fused, global_targets
-from mmclip.ops.agreement import Settings, agree
+from mmclip.ops import fused, targets
+from mmclip.ops.agreement import agree
+from mmclip.ops.arguments import Arguments
 from mmclip.ops.blocks import LEFT_OUT
-from mmclip.ops.collectives import Group, own_rank, sum_over_ranks
+from mmclip.ops.collectives import Group, sum_over_ranks
 from mmclip.ops.exchange import Columns, Exchange, Gathered, Ring
-from mmclip.ops.global_targets import Alignment
+from mmclip.ops.pairs import Pairs
+from mmclip.ops.targets import Share
 
 GATHERED_BYTES = 256 << 20
 """The largest y of all ranks, in bytes, that a rank gathers; beyond it the columns go round a ring.
@@ -79,32 +81,12 @@ def active_group() -> Group | None:
 
 
 @_outside_graphs
-def loss(
-    x: Tensor,
-    y: Tensor,
-    a: Tensor | None,
-    b: Tensor | None,
-    logit_scale: Tensor,
-    *,
-    targets: str,
-    cosine: bool,
-    label_scale: float,
-    row_group: Tensor | None,
-    column_group: Tensor | None,
-    excluded: Tensor | None,
-    group: Group,
-    operators: Operators,
-    return_floor: bool,
-) -> tuple[Tensor, Tensor | None]:
+def loss(given: Arguments, group: Group, operators: Operators, return_floor: bool) -> tuple[Tensor, Tensor | None]:
     """:func:`mmclip.ops.soft_contrastive_loss` of all ranks' rows and columns, and its floor where asked for.
 
     Args:
-        x, y: this rank's rows [n, D] and columns [m, D]; n and m may differ between ranks and be 0.
-        a, b: their label rows [n, L], [m, L] for targets "labels", else None.
-        logit_scale: [], of the accumulate type, on the device of x; the same on every rank, which is not checked.
-        targets, cosine, label_scale: the same on every rank.
-        row_group, column_group: int64 [n], [m] for targets "ids" and for `excluded`.
-        excluded: a bool relation [G, G] on the device of x, the same on every rank; of it, only G is checked.
+        given: this rank's rows [n, D] and columns [m, D], of which there may be none. The logit scale is the same on
+            every rank, which is not checked; of `excluded`, only its size is.
         group: the process group.
         operators: what computes a block.
         return_floor: also the mean entropy of the targets.
@@ -113,88 +95,57 @@ def loss(
         ValueError: on every rank, where ranks disagree about sizes, types or settings, where one has refused, or where
             all ranks together have no rows, no columns or no targets.
     """
-    a, b = (_exchangeable(labels) if targets == "labels" else None for labels in (a, b))
-    wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, y, logit_scale))
-    settings = Settings(targets, cosine, label_scale, return_floor, wanted)
-    row_sizes, column_sizes = agree(x, y, a, b, excluded, settings, group)
-    exchange: Exchange = Gathered(column_sizes, group)
-    if sum(column_sizes) * y.shape[1] * y.element_size() > GATHERED_BYTES:
-        exchange = Ring(column_sizes, group)
+    given = replace(given, a=_exchangeable(given.a), b=_exchangeable(given.b))
+    x, y = given.x, given.y
+    wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, y, given.logit_scale))
+    ranks = agree(given, return_floor, wanted, group)
+    exchange: Exchange = Gathered(ranks.columns, group)
+    if sum(ranks.columns) * y.shape[1] * y.element_size() > GATHERED_BYTES:
+        exchange = Ring(ranks.columns, group)
     with torch.autocast(x.device.type, enabled=False):
-        column_ids = column_group if targets == "ids" else None
-        few = None
-        if a is not None and b is not None and excluded is None and isinstance(exchange, Gathered):
-            few = global_targets.by_few_labels(a, b, row_sizes, column_sizes, cosine, label_scale, x, group)
-        if few is not None:
-            (column_ids, share), a, b = few, None, None
-        elif targets == "ids":
-            assert row_group is not None and column_group is not None
-            share = global_targets.by_ids(row_group, column_group, row_sizes, column_sizes, excluded, x, group)
-        elif targets == "identity":
-            left_out = None if excluded is None else excluded[row_group, column_group]
-            start = sum(row_sizes[: own_rank(group)])
-            column_ids, share = global_targets.by_place(len(x), start, left_out, x, group)
-        else:
-            share = global_targets.by_labels(len(x), len(y), row_group, column_group, excluded, x, group)
-        groups = (row_group, column_group) if excluded is not None else (None, None)
-        weights = share.row_weight, share.column_weight
-        rows = _Rows(operators, a, cosine, label_scale, groups[0], excluded, *weights, share.alignment)
-        own = Columns(y.detach(), b, column_ids, groups[1])
-        value: Tensor = _Loss.apply(x, y, logit_scale, rows, own, exchange)
+        share = targets.share(given, ranks, may_group=isinstance(exchange, Gathered))
+        pairs = given.pairs(labels=share.pull is None)
+        rows = _Rows(operators, pairs, share)
+        own = Columns(y.detach(), pairs.b, share.column_ids, pairs.column_group)
+        value: Tensor = _Loss.apply(x, y, given.logit_scale, rows, own, exchange)
         floor = None
         if return_floor:
             floor = sum_over_ranks(_floor(rows, own, exchange) if share.floor is None else share.floor, group)
         return value, floor
 
 
-@dataclass(frozen=True)
 class _Rows:
-    """What this rank knows of its rows but their embeddings, and of the weights in the loss.
+    """What this rank knows of its rows but their embeddings, and of the weights in the loss."""
 
-    Attributes:
-        labels, cosine, label_scale: of the operators' targets; labels [n, L] are None for targets from ids.
-        group, excluded: of excluded pairs, [n] and [G, G], or None.
-        weight: [n]; column_weight: of this rank's columns, [m].
-        alignment: of targets from ids.
-    """
-
-    operators: Operators
-    labels: Tensor | None
-    cosine: bool
-    label_scale: float
-    group: Tensor | None
-    excluded: Tensor | None
-    weight: Tensor
-    column_weight: Tensor
-    alignment: Alignment | None
+    def __init__(self, operators: Operators, pairs: Pairs, share: Share) -> None:
+        self.operators = operators
+        self.known = pairs._replace(x=pairs.x.detach(), y=pairs.y.detach(), logit_scale=pairs.logit_scale.detach())
+        self.share = share
 
     def statistics(self, x: Tensor, scale: Tensor, columns: Columns) -> tuple[Tensor, Tensor]:
         """Of the rows x [n, D] and of the columns, over each other."""
         if len(x) == 0 or len(columns.y) == 0:
             return self.nothing(len(x)), self.nothing(len(columns.y))
-        return self.operators.statistics(*self._pairs(x, scale, columns))
+        return self.operators.statistics(self._pairs(x, scale, columns))
 
     def gradient(self, x: Tensor, scale: Tensor, shift: Tensor, columns: Columns) -> tuple[Tensor, Tensor]:
         """Of the value by scale * x and by scale * y, [n, D] and [m, D] of the accumulate type."""
         if len(x) == 0 or len(columns.y) == 0:
-            of_x, of_y = (rows.new_zeros(rows.shape, dtype=self.weight.dtype) for rows in (x, columns.y))
+            of_x, of_y = (self.share.row_weight.new_zeros(rows.shape) for rows in (x, columns.y))
         else:
             assert columns.shift is not None
             shifts = shift, columns.shift.T.contiguous()
-            of_x, of_y = self.operators.gradient(*self._pairs(x, scale, columns), *shifts)
-        if self.alignment is not None:
-            assert columns.ids is not None
-            of_x = of_x - self.alignment.of_rows(columns.y, columns.ids)
-            of_y = of_y - self.alignment.of_columns(x, columns.ids)
+            of_x, of_y = self.operators.gradient(self._pairs(x, scale, columns), *shifts)
+        if self.share.pull is not None:
+            self.share.pull.subtract(of_x, of_y, x, columns.y, columns.ids)
         return of_x, of_y
 
-    def _pairs(self, x: Tensor, scale: Tensor, columns: Columns) -> tuple[Any, ...]:
-        labels = self.labels, columns.labels, self.cosine, self.label_scale
-        return (x, columns.y, scale, *labels, self.group, columns.group, self.excluded)
+    def _pairs(self, x: Tensor, scale: Tensor, columns: Columns) -> Pairs:
+        return self.known._replace(x=x, y=columns.y, logit_scale=scale, b=columns.labels, column_group=columns.group)
 
     def nothing(self, count: int) -> Tensor:
         """The statistics of `count` rows, or columns, over no pair."""
-        nothing = self.weight.new_zeros((2 if self.labels is None else 5, count))
+        nothing = self.share.row_weight.new_zeros((2 if self.known.a is None else 5, count))
         nothing[0::2][: len(nothing) // 2] = LEFT_OUT
         return nothing
 
@@ -207,25 +158,25 @@ def _sweep(x: Tensor, scale: Tensor, rows: _Rows, kept: Columns, exchange: Excha
         nonlocal of_rows, aligned
         found, of_columns = rows.statistics(x, scale, columns)
         of_rows = fused.merge(of_rows, found)
-        if rows.alignment is not None:
-            assert columns.ids is not None
-            aligned = aligned + scale * (x * rows.alignment.of_rows(columns.y, columns.ids)).sum()
+        if rows.share.pull is not None:
+            aligned = aligned + scale * rows.share.pull.sum_of_logits(x, columns.y, columns.ids)
         return of_columns
 
     of_columns = exchange.merged(kept, visit)
-    value = fused.value(of_rows, rows.weight) + fused.value(of_columns, rows.column_weight) - aligned
-    return value, fused.shifts(of_rows, rows.weight), fused.shifts(of_columns, rows.column_weight)
+    weights = rows.share.row_weight, rows.share.column_weight
+    value = fused.value(of_rows, weights[0]) + fused.value(of_columns, weights[1]) - aligned
+    return value, fused.shifts(of_rows, weights[0]), fused.shifts(of_columns, weights[1])
 
 
 def _floor(rows: _Rows, own: Columns, exchange: Exchange) -> Tensor:
     """This rank's part of the entropy of targets from labels: their cross-entropy with themselves."""
-    assert rows.labels is not None and own.labels is not None
-    dtype = rows.weight.dtype
-    a, b = rows.labels.to(dtype), own.labels.to(dtype)
-    if rows.cosine:
+    known = rows.known
+    assert known.a is not None and own.labels is not None
+    a, b = (labels.to(rows.share.row_weight.dtype) for labels in (known.a, own.labels))
+    if known.cosine:
         a, b = normalize(a, dim=1), normalize(b, dim=1)
     kept = exchange.collect(Columns(b, own.labels, group=own.group))
-    return _sweep(a, torch.full((), rows.label_scale, dtype=dtype, device=a.device), rows, kept, exchange)[0]
+    return _sweep(a, a.new_full((), known.label_scale), rows, kept, exchange)[0]
 
 
 class _Loss(torch.autograd.Function):

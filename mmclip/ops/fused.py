@@ -1,14 +1,16 @@
 """The extension's operators as PyTorch sees them: calls, shapes for tracing, and the autograd formula.
 
 The algebra is in `csrc/soft_contrastive.h`. `soft_contrastive_statistics` and `soft_contrastive_gradient` have an
-implementation for each device; `soft_contrastive_sweep`, made of the two, is what autograd knows. None ever holds an
-N x M matrix. :func:`statistics` and :func:`gradient` have plain forms of the same arguments in
-:mod:`mmclip.ops.blocks`; :func:`shifts`, :func:`value` and :func:`merge` work on the results of either.
+implementation for each device; `soft_contrastive_sweep`, made of the two, is what autograd knows, with what the targets
+put on the pairs where that needs no sweep. None ever holds an N x M matrix. :func:`statistics` and :func:`gradient`
+have plain forms in :mod:`mmclip.ops.blocks`; :func:`shifts`, :func:`value` and :func:`merge` work on the results of
+either.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,6 +18,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from mmclip.ops import build
+from mmclip.ops.pairs import Pairs
+from mmclip.ops.pull import Pull
+from mmclip.ops.targets import Share
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16)
 """The types of x and y that the operators take; sums are float64 for float64, else float32."""
@@ -43,43 +48,15 @@ def serves(device: str) -> bool:
     return device == "cuda" and ready() and bool(has_kernel("mmclip::soft_contrastive_statistics", "CUDA"))
 
 
-def statistics(
-    x: Tensor,
-    y: Tensor,
-    logit_scale: Tensor,
-    a: Tensor | None = None,
-    b: Tensor | None = None,
-    cosine: bool = False,
-    label_scale: float = 1.0,
-    row_group: Tensor | None = None,
-    column_group: Tensor | None = None,
-    excluded: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
+def statistics(pairs: Pairs) -> tuple[Tensor, Tensor]:
     """:func:`mmclip.ops.blocks.statistics` without the matrices; a peak may be any bound that keeps the sums sound."""
-    rows, columns = torch.ops.mmclip.soft_contrastive_statistics(
-        x, y, logit_scale, a, b, cosine, label_scale, row_group, column_group, excluded
-    )
+    rows, columns = torch.ops.mmclip.soft_contrastive_statistics(*pairs)
     return rows, columns
 
 
-def gradient(
-    x: Tensor,
-    y: Tensor,
-    logit_scale: Tensor,
-    a: Tensor | None,
-    b: Tensor | None,
-    cosine: bool,
-    label_scale: float,
-    row_group: Tensor | None,
-    column_group: Tensor | None,
-    excluded: Tensor | None,
-    row_shift: Tensor,
-    column_shift: Tensor,
-) -> tuple[Tensor, Tensor]:
+def gradient(pairs: Pairs, row_shift: Tensor, column_shift: Tensor) -> tuple[Tensor, Tensor]:
     """:func:`mmclip.ops.blocks.gradient` without the matrices."""
-    grad_x, grad_y = torch.ops.mmclip.soft_contrastive_gradient(
-        x, y, logit_scale, a, b, cosine, label_scale, row_group, column_group, excluded, row_shift, column_shift
-    )
+    grad_x, grad_y = torch.ops.mmclip.soft_contrastive_gradient(*pairs, row_shift, column_shift)
     return grad_x, grad_y
 
 
@@ -110,46 +87,31 @@ def merge(first: Tensor, second: Tensor) -> Tensor:
     return torch.cat(kept)
 
 
-def sweep(
-    x: Tensor,
-    y: Tensor,
-    logit_scale: Tensor,
-    a: Tensor | None,
-    b: Tensor | None,
-    cosine: bool,
-    label_scale: float,
-    row_group: Tensor | None,
-    column_group: Tensor | None,
-    excluded: Tensor | None,
-    row_weight: Tensor,
-    column_weight: Tensor,
-) -> Tensor:
-    """:func:`value` of the rows plus that of the columns, differentiable once in x, y and logit_scale."""
+def sweep(pairs: Pairs, share: Share) -> Tensor:
+    """The loss: :func:`value` of the rows plus that of the columns, less what the targets put on the logits.
+
+    Differentiable once in x, y and logit_scale.
+
+    Args:
+        pairs: all rows and columns; with labels unless `share` has a pull.
+        share: of the targets.
+    """
+    pull = (None, None) if share.pull is None else (share.pull.values, share.pull.row_ids)
     total: Tensor = torch.ops.mmclip.soft_contrastive_sweep(
-        x, y, logit_scale, a, b, cosine, label_scale, row_group, column_group, excluded, row_weight, column_weight
+        *pairs, share.row_weight, share.column_weight, *pull, share.column_ids
     )[0]
     return total
 
 
-def floor(
-    a: Tensor | None,
-    b: Tensor | None,
-    cosine: bool,
-    label_scale: float,
-    row_group: Tensor | None,
-    column_group: Tensor | None,
-    excluded: Tensor | None,
-    row_weight: Tensor,
-    column_weight: Tensor,
-) -> Tensor:
-    """The mean entropy [] of the targets: what the loss would be if the logits were the targets."""
-    assert a is not None and b is not None
-    a, b = a.to(row_weight.dtype), b.to(row_weight.dtype)
-    if cosine:
+def floor(pairs: Pairs, share: Share) -> Tensor:
+    """The mean entropy [] of targets from labels: what the loss would be if the logits were the targets."""
+    assert pairs.a is not None and pairs.b is not None
+    a, b = (rows.to(share.row_weight.dtype) for rows in (pairs.a, pairs.b))
+    if pairs.cosine:
         a, b = normalize(a, dim=1), normalize(b, dim=1)
-    scale = row_weight.new_full((), label_scale)
-    rows, columns = statistics(a, b, scale, a, b, False, label_scale, row_group, column_group, excluded)
-    return value(rows, row_weight) + value(columns, column_weight)
+    scale = share.row_weight.new_full((), pairs.label_scale)
+    rows, columns = statistics(pairs._replace(x=a, y=b, logit_scale=scale, a=a, b=b, cosine=False))
+    return value(rows, share.row_weight) + value(columns, share.column_weight)
 
 
 @functools.cache
@@ -166,10 +128,18 @@ def _register() -> None:
 
 
 def _sweep(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
-    *inputs, row_weight, column_weight = arguments
-    rows, columns = statistics(*inputs)
+    pairs, (row_weight, column_weight, *pull) = _split(arguments)
+    rows, columns = statistics(pairs)
     total = value(rows, row_weight) + value(columns, column_weight)
+    if pull[0] is not None:
+        total -= pairs.logit_scale * Pull(*pull[:2]).sum_of_logits(pairs.x, pairs.y, pull[2])
     return total, shifts(rows, row_weight), shifts(columns, column_weight)
+
+
+def _split(arguments: Sequence[Any]) -> tuple[Pairs, Sequence[Any]]:
+    """The operators' first arguments, and the others."""
+    count = len(Pairs._fields)
+    return Pairs(*arguments[:count]), arguments[count:]
 
 
 def _fake_statistics(x: Tensor, y: Tensor, logit_scale: Tensor, a: Tensor | None, *rest: Any) -> tuple[Tensor, Tensor]:
@@ -193,17 +163,22 @@ def _like(x: Tensor, *shape: int) -> Tensor:
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, y, logit_scale, a, b, ctx.cosine, ctx.label_scale, *groups, _, _ = inputs
-    ctx.save_for_backward(x, y, logit_scale, a, b, *groups, *output[1:])
+    pairs, (_, _, *pull) = _split(inputs)
+    ctx.cosine, ctx.label_scale = pairs.cosine, pairs.label_scale
+    tensors = [given if isinstance(given, Tensor) else None for given in pairs]
+    ctx.save_for_backward(*tensors, *pull, *output[1:])
 
 
 def _backward(ctx: Any, grad_value: Tensor, *unused: Tensor) -> tuple[Tensor | None, ...]:
-    x, y, logit_scale, a, b, *rest = ctx.saved_tensors
-    grad_x, grad_y = gradient(x, y, logit_scale, a, b, ctx.cosine, ctx.label_scale, *rest)
-    grad_scale = grad_value * torch.linalg.vecdot(x.to(grad_x.dtype), grad_x).sum()
-    factor = grad_value * logit_scale
-    grads = grad_x.mul_(factor).to(x.dtype), grad_y.mul_(factor).to(y.dtype), grad_scale.to(logit_scale.dtype)
-    return (*grads, *[None] * 9)
+    pairs, (*pull, row_shift, column_shift) = _split(ctx.saved_tensors)
+    pairs = pairs._replace(cosine=ctx.cosine, label_scale=ctx.label_scale)
+    grad_x, grad_y = gradient(pairs, row_shift, column_shift)
+    if pull[0] is not None:
+        Pull(*pull[:2]).subtract(grad_x, grad_y, pairs.x, pairs.y, pull[2])
+    grad_scale = grad_value * torch.linalg.vecdot(pairs.x.to(grad_x.dtype), grad_x).sum()
+    factor = grad_value * pairs.logit_scale
+    grads = grad_x.mul_(factor).to(pairs.x.dtype), grad_y.mul_(factor).to(pairs.y.dtype)
+    return (*grads, grad_scale.to(pairs.logit_scale.dtype), *[None] * 12)
 
 
 def _refuse(ctx: Any, *grads: Tensor) -> None:

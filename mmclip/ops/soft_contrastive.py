@@ -15,8 +15,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from mmclip.errors import UserError
-from mmclip.ops import agreement, alignment, blocks, distributed, fused
+from mmclip.ops import agreement, blocks, distributed, fused
+from mmclip.ops import targets as targets_of_loss
 from mmclip.ops.arguments import Arguments, check
+from mmclip.ops.ranks import Ranks
 
 Similarity = Literal["cosine", "dot"]
 Targets = Literal["labels", "identity", "ids"]
@@ -102,12 +104,7 @@ def soft_contrastive_loss(
     floor: Tensor | None
     with torch.autocast(x.device.type, enabled=False):
         if group is not None:
-            loss, floor = distributed.loss(
-                x, y, given.a, given.b, given.logit_scale, targets=targets, cosine=given.cosine,
-                label_scale=label_scale, row_group=given.row_group, column_group=given.column_group,
-                excluded=given.excluded, group=group, operators=fused if use_fused else blocks,
-                return_floor=return_floor,
-            )  # fmt: skip
+            loss, floor = distributed.loss(given, group, fused if use_fused else blocks, return_floor)
         else:
             loss, floor = (_fused if use_fused else _eager)(given, return_floor)
     if not return_floor:
@@ -157,25 +154,11 @@ def _cross_entropy(targets: Tensor, logits: Tensor, some_left_out: bool) -> Tens
 
 
 def _fused(given: Arguments, return_floor: bool) -> tuple[Tensor, Tensor | None]:
-    """The same by the extension: a sweep over the pairs, with T where it must, less the alignment where it need not."""
-    x, y, a, b, scale = given.x, given.y, given.a, given.b, given.logit_scale
-    relation: tuple[Tensor | None, Tensor | None, Tensor | None] = (None, None, None)
-    if given.excluded is not None and given.row_group is not None and given.column_group is not None:
-        relation = given.row_group, given.column_group, given.excluded
-    known = None
-    if given.targets == "identity":
-        known = alignment.by_place(x, y, scale, *relation)
-    elif given.targets == "ids":
-        assert given.row_group is not None and given.column_group is not None
-        known = alignment.by_ids(x, y, scale, given.row_group, given.column_group, given.excluded)
-    elif given.excluded is None and a is not None and b is not None:
-        known = alignment.by_few_labels(x, y, scale, a, b, given.cosine, given.label_scale)
-    if known is not None:
-        weights = known.row_weight, known.column_weight
-        return fused.sweep(x, y, scale, None, None, False, 0.0, *relation, *weights) - known.value, known.floor
-    weights = alignment.weights_of_labels(len(x), len(y), *relation, scale)
-    loss = fused.sweep(x, y, scale, a, b, given.cosine, given.label_scale, *relation, *weights)
-    return loss, fused.floor(a, b, given.cosine, given.label_scale, *relation, *weights) if return_floor else None
+    """The same by the extension: a sweep over the pairs, with T where the targets need it."""
+    share = targets_of_loss.share(given, Ranks([len(given.x)], [len(given.y)]))
+    pairs = given.pairs(labels=share.pull is None)
+    floor = share.floor if share.pull is not None or not return_floor else fused.floor(pairs, share)
+    return fused.sweep(pairs, share), floor
 
 
 def _uses_fused(backend: str, x: Tensor, pairs: int) -> bool:

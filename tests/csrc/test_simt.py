@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from mmclip.ops import blocks, fused
+from mmclip.ops.pairs import Pairs
 from tests.conftest import require
 from tests.csrc import emulated
 
@@ -95,7 +96,7 @@ def check(ops: object, case: Case) -> tuple[Tensor, ...]:
     given = arguments(case)
     ops.configure(case.schedule, case.workspace)
     results = ops.statistics(*given)
-    wanted = blocks.statistics(*double(given))
+    wanted = blocks.statistics(Pairs(*double(given)))
     # bfloat16 targets err by 3 / 2^18 of the norms' product, where the labels are not 0/1; S by a few ulp of 100.
     targets = 0.0 if case.binary or not case.labels else case.label_scale * 3 / 2**18
     if not case.cosine:
@@ -111,7 +112,7 @@ def check(ops: object, case: Case) -> tuple[Tensor, ...]:
     weights = [torch.where(part[1] > 0, 0.5 / part.shape[1], 0.0) for part in wanted]
     shifts = [fused.shifts(part, weight) for part, weight in zip(wanted, weights, strict=True)]
     gradients = ops.gradient(*given, *(shift.to(results[0].dtype) for shift in shifts))
-    exact_gradients = blocks.gradient(*double(given), *shifts)
+    exact_gradients = blocks.gradient(Pairs(*double(given)), *shifts)
     for got, want in zip(gradients, exact_gradients, strict=True):
         limit = 1e-12 if exact else 4e-3 if case.dtype == torch.bfloat16 else 2e-5
         error = (got.double() - want).norm() / max(want.norm().item(), 1e-3)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mmclip.ops import blocks, fused
+from mmclip.ops.pairs import Pairs
 
 SAMPLE = 64  # rows and columns that are compared
 
@@ -27,14 +28,14 @@ class Problem:
     excluded: Tensor | None
 
     def statistics(self) -> tuple[Tensor, Tensor]:
-        return fused.statistics(*self.arguments())
+        return fused.statistics(self.pairs())
 
     def gradient(self, row_shift: Tensor, column_shift: Tensor) -> tuple[Tensor, Tensor]:
-        return fused.gradient(*self.arguments(), row_shift, column_shift)
+        return fused.gradient(self.pairs(), row_shift, column_shift)
 
-    def arguments(self) -> tuple[Tensor | bool | float | None, ...]:
+    def pairs(self) -> Pairs:
         groups = (self.row_group, self.column_group, self.excluded)
-        return (self.x, self.y, self.logit_scale, self.a, self.b, True, self.label_scale, *groups)
+        return Pairs(self.x, self.y, self.logit_scale, self.a, self.b, True, self.label_scale, *groups)
 
     def double(self) -> Problem:
         def wide(tensor: Tensor | None) -> Tensor | None:
@@ -90,10 +91,10 @@ def compare(given: Problem) -> None:
     for side, size in enumerate((n, m)):
         picked = torch.randperm(size, device="cuda")[:SAMPLE]
         part = wide.some(picked, slice(None)) if side == 0 else wide.some(slice(None), picked)
-        wanted = blocks.statistics(*part.arguments())[side]
+        wanted = blocks.statistics(part.pairs())[side]
         torch.testing.assert_close(meaning(results[side][:, picked]), meaning(wanted), rtol=1e-5, atol=5e-3)
         cut = [shift.double()[:, picked] if s == side else shift.double() for s, shift in enumerate(shifts)]
-        exact = blocks.gradient(*part.arguments(), *cut)[side]
+        exact = blocks.gradient(part.pairs(), *cut)[side]
         error = (gradients[side][picked] - exact).norm() / exact.norm()
         assert error < (6e-3 if bf16 else 1e-4), f"relative error {error:.1e}"
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from mmclip.ops import blocks, build, fused, soft_contrastive, soft_contrastive_loss
+from mmclip.ops.pairs import Pairs
 
 pytestmark = [pytest.mark.usefixtures("extension"), pytest.mark.filterwarnings("ignore:TF32 acceleration")]
 
@@ -240,7 +241,7 @@ def test_operators_equal_the_plain_ones(labels: bool, excluded: bool, dtype: tor
     sides = []
     for statistics in (fused.statistics, blocks.statistics):
         weights = [torch.full((count,), 0.5 / count, dtype=kind) for count in (66, 91)]
-        both = statistics(*arguments)
+        both = statistics(Pairs(*arguments))
         weights = [torch.where(side[1] > 0, weight, 0) for side, weight in zip(both, weights, strict=True)]
         sides.append(
             [fused.shifts(side, weight) for side, weight in zip(both, weights, strict=True)]
@@ -248,7 +249,7 @@ def test_operators_equal_the_plain_ones(labels: bool, excluded: bool, dtype: tor
         )
     for mine, theirs in zip(*sides, strict=True):
         torch.testing.assert_close(mine, theirs)
-    got, expected = (form.gradient(*arguments, *sides[1][:2]) for form in (fused, blocks))
+    got, expected = (form.gradient(Pairs(*arguments), *sides[1][:2]) for form in (fused, blocks))
     for mine, theirs in zip(got, expected, strict=True):
         assert mine.dtype == kind
         assert relative_error(mine, theirs) < (4e-3 if dtype == torch.bfloat16 else 1e-5)
@@ -263,7 +264,9 @@ def test_statistics_of_parts_merge(labels: bool) -> None:
 
     def rows(start: int, end: int) -> Tensor:
         pair = (a, b[start:end]) if labels else (None, None)
-        return fused.statistics(x, y[start:end], s, *pair, True, 2.0, row_group, column_group[start:end], excluded)[0]
+        return fused.statistics(
+            Pairs(x, y[start:end], s, *pair, True, 2.0, row_group, column_group[start:end], excluded)
+        )[0]
 
     weight = torch.where(rows(0, 50)[1] > 0, 0.1, 0).double()
     parts = fused.merge(fused.merge(rows(0, 1), rows(1, 9)), rows(9, 50))
@@ -286,11 +289,16 @@ def test_operator_checks(labels: bool, excluded: bool, dtype: torch.dtype) -> No
     operators = torch.ops.mmclip
     torch.library.opcheck(operators.soft_contrastive_statistics, (x, y, s, *rest))
     shifts = [
-        fused.shifts(side, weight) for side, weight in zip(fused.statistics(x, y, s, *rest), weights, strict=True)
+        fused.shifts(side, weight)
+        for side, weight in zip(fused.statistics(Pairs(x, y, s, *rest)), weights, strict=True)
     ]
     torch.library.opcheck(operators.soft_contrastive_gradient, (x, y, s, *rest, *shifts))
     leaves = (x.requires_grad_(), y.requires_grad_(), s.requires_grad_())
-    torch.library.opcheck(operators.soft_contrastive_sweep, (*leaves, *rest, *weights))
+    rows, columns = torch.arange(6) % 4, torch.arange(9) % 3
+    pulls = [(None,) * 3] if labels else [(None,) * 3, (torch.rand(6).to(kind), rows, columns)]
+    pulls += [] if labels else [(torch.rand(4, 3).to(kind), rows, columns)]
+    for pull in pulls:
+        torch.library.opcheck(operators.soft_contrastive_sweep, (*leaves, *rest, *weights, *pull))
 
 
 @pytest.mark.parametrize("targets", ["labels", "identity"])
@@ -337,9 +345,9 @@ def test_the_operators_check_their_inputs() -> None:
         ((x, y, s, a, b, True, 1.0, columns[:4], columns, none[0]), r"bool matrix \[G, G\]"),
     ]:
         with pytest.raises(RuntimeError, match=message):
-            fused.statistics(*arguments)
+            fused.statistics(Pairs(*arguments))
     with pytest.raises(RuntimeError, match=r"row_shift .* must be \[1, 4\]"):
-        fused.gradient(x, y, s, None, None, False, 0.0, None, None, None, torch.ones(2, 4), torch.ones(1, 5))
+        fused.gradient(Pairs(x, y, s), torch.ones(2, 4), torch.ones(1, 5))
 
 
 @settings(max_examples=30, deadline=None)

@@ -287,16 +287,17 @@ import json, sys, torch
 from pathlib import Path
 from mmclip import doctor
 from mmclip.ops import fused, stage
+from mmclip.ops.pairs import Pairs
 record = stage.build(Path(sys.argv[1]))
 assert fused.ready()
 x = torch.randn(3, 4)
-assert fused.statistics(x, x, torch.tensor(1.0))[0].shape == (2, 3)
+assert fused.statistics(Pairs(x, x, torch.tensor(1.0)))[0].shape == (2, 3)
 names = ["mmclip::soft_contrastive_statistics", "mmclip::soft_contrastive_gradient"]
 assert all(torch._C._dispatch_has_kernel_for_dispatch_key(name, "CUDA") for name in names)
 assert "8.0;9.0+PTX, by nvcc" in " ".join(finding.text for finding in doctor.examine())
 if not torch.cuda.is_available():
     try:
-        fused.statistics(x.cuda(), x.cuda(), torch.tensor(1.0))
+        fused.statistics(Pairs(x.cuda(), x.cuda(), torch.tensor(1.0)))
     except (RuntimeError, AssertionError) as error:
         print(str(error).splitlines()[0])
 """

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mmclip.ops import alignment, fused, soft_contrastive_loss
+from mmclip.ops import fused, grouping, soft_contrastive_loss, targets
 
 pytestmark = pytest.mark.usefixtures("extension")
 
@@ -41,9 +43,9 @@ def test_grouped_equals_ungrouped_and_the_definition(
         a, b = (a > 0.5).to(torch.uint8), b > 0.5
     sweeps = []
     sweep = fused.sweep
-    monkeypatch.setattr(fused, "sweep", lambda *rest: sweeps.append(rest[3] is None) or sweep(*rest))
+    monkeypatch.setattr(fused, "sweep", lambda *rest: sweeps.append(rest[0].a is None) or sweep(*rest))
     grouped = results("fused", x, y, a, b, **options)
-    monkeypatch.setattr(alignment, "few_labels", lambda *rest: None)
+    monkeypatch.setattr(targets, "few_labels", lambda *rest: None)
     ungrouped = results("fused", x, y, a, b, **options)
     assert sweeps == [True, False], "the first sweep has logits only"
     for forms in zip(grouped, ungrouped, results("eager", x, y, a, b, **options), strict=True):
@@ -52,8 +54,16 @@ def test_grouped_equals_ungrouped_and_the_definition(
 
 
 def test_many_different_rows_are_not_grouped() -> None:
-    x, y, a, b = batch(40, 40, 40)
-    assert alignment.by_few_labels(x, y, torch.tensor(1.0), a, b, True, 1.0) is None
+    _, _, a, b = batch(40, 40, 40)
+    assert grouping.few_labels(a, b, True, 1.0, torch.float64) is None
+
+
+def test_no_matrix_of_kinds_grows_with_the_batch() -> None:
+    """A sixteenth of all pairs is too much memory where the batch is large."""
+    distinct = math.isqrt(grouping.MOST_PAIRS) + 1
+    rows = torch.arange(distinct)[:, None].float()
+    assert grouping.few_labels(rows.repeat(5, 1), rows.repeat(5, 1), True, 1.0, torch.float32) is None
+    assert grouping.few_labels(rows[1:].repeat(5, 1), rows[1:].repeat(5, 1), True, 1.0, torch.float32) is not None
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -84,7 +94,7 @@ def test_distinct_rows_are_those_of_unique(n: int, labels: int, distinct: int, s
     generator = torch.Generator().manual_seed(seed)
     kinds = (torch.rand(distinct, labels, generator=generator) * 3).round().to(kind)
     rows = kinds[torch.randint(0, distinct, (n,), generator=generator)]
-    found = alignment.distinct_rows(rows)
+    found = grouping.distinct_rows(rows)
     assert found is not None
     kept, group = found
     assert torch.equal(kept[group], rows)
@@ -92,13 +102,13 @@ def test_distinct_rows_are_those_of_unique(n: int, labels: int, distinct: int, s
 
 
 def test_rows_with_nan_are_not_grouped() -> None:
-    assert alignment.distinct_rows(torch.tensor([[1.0, float("nan")], [0.0, 1.0]])) is None
+    assert grouping.distinct_rows(torch.tensor([[1.0, float("nan")], [0.0, 1.0]])) is None
 
 
 def test_unequal_rows_of_one_sum_are_not_grouped(monkeypatch: pytest.MonkeyPatch) -> None:
     """A collision of the sums of bits must not merge label rows."""
     monkeypatch.setattr(torch, "randint", lambda *rest, **options: torch.zeros(2, dtype=torch.int64))
-    assert alignment.distinct_rows(torch.tensor([[1, 2], [2, 1]], dtype=torch.uint8)) is None
+    assert grouping.distinct_rows(torch.tensor([[1, 2], [2, 1]], dtype=torch.uint8)) is None
 
 
 @settings(max_examples=30, deadline=None)

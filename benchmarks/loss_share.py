@@ -24,8 +24,9 @@ from typing import Any
 import timm
 import torch
 from loss import DEVICE, labels, resident
+from open_clip.loss import ClipLoss
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import normalize
 from transformers import BertConfig, BertModel
 
 from mmclip.ops import build, soft_contrastive_loss
@@ -100,10 +101,11 @@ def loss_step(form: str, n: int) -> Callable[[], object]:
     a, b = labels("real", n, generator), labels("real", n, generator)
     scale = torch.tensor(1 / 0.07, device=DEVICE, requires_grad=True)
 
+    clip = ClipLoss()
+
     def value() -> Tensor:
         if form == "open_clip":
-            logits, index = scale * x @ y.T, torch.arange(n, device=DEVICE)
-            return (cross_entropy(logits, index) + cross_entropy(logits.T, index)) / 2
+            return clip(x, y, scale)
         loss = soft_contrastive_loss(x, y, a, b, scale, label_scale=5.0, backend="auto" if form == "fused" else form)
         assert isinstance(loss, Tensor)
         return loss

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmclip.evaluation.encoder import Embeddings, Encoder
-from mmclip.metrics.bootstrap import Draw, Interval, bootstrap, mean_intervals
-from mmclip.metrics.retrieval import precision_at_k, ranks, recall_at_k
+from mmclip.metrics.bootstrap import Interval, bootstrap, mean_intervals
+from mmclip.metrics.retrieval import precision_at_k, precision_of_draws, ranks, recall_at_k
 
 Row = tuple[str, str, int | None, Interval]
 """direction, metric, k, value with interval."""
@@ -35,15 +35,12 @@ def class_precision(
     queries = [(text, label) for label, name in enumerate(classes) for text in prompts[name]]
     labels = np.array([label for _, label in queries])
     similarity = encoder.texts([text for text, _ in queries]) @ images.T
-    rows: list[Row] = []
-    for k in (k for k in cutoffs if k <= len(truth)):
-
-        def by_text(draw: Draw, k: int = k) -> NDArray[np.float64]:
-            fitting = min(k, len(draw))  # a draw of patients with few images may hold fewer than all of them
-            return np.array([precision_at_k(similarity[:, draw], labels[:, None] == truth[draw], fitting).mean()])
-
-        (interval,) = bootstrap(by_text, patients, min(resamples, 200))
-        rows.append(("text_to_image", "precision_at_k", k, interval))
+    fitting = [k for k in cutoffs if k <= len(truth)]
+    of_draw = precision_of_draws(similarity, labels[:, None] == truth, fitting)
+    intervals = bootstrap(of_draw, patients, resamples)
+    rows: list[Row] = [
+        ("text_to_image", "precision_at_k", k, interval) for k, interval in zip(fitting, intervals, strict=True)
+    ]
     for k in (k for k in cutoffs if k <= len(queries)):
         per_image = precision_at_k(similarity.T, truth[:, None] == labels, k)
         (interval,) = mean_intervals(per_image[None], patients, resamples)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
+
+from mmclip.metrics.bootstrap import Draw, Values
 
 Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]
@@ -24,6 +28,28 @@ def precision_at_k(similarity: Floats, relevant: Bools, k: int) -> NDArray[np.fl
         raise ValueError(f"k is {k}; it must be between 1 and the number of items, {similarity.shape[1]}")
     best = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
     return np.asarray(np.take_along_axis(relevant, best, 1).mean(1), dtype=np.float64)
+
+
+def precision_of_draws(similarity: Floats, relevant: Bools, cutoffs: Sequence[int]) -> Callable[[Draw], Values]:
+    """From a draw of items, with repeats, to the mean P@K over queries, for each K: [len(cutoffs)].
+
+    The items are sorted once: in a draw, an item stands in its place as often as it was drawn. Where a draw holds fewer
+    items than K, K is their number.
+
+    Args:
+        similarity, relevant: [queries, items], as for :func:`precision_at_k`.
+        cutoffs: the K.
+    """
+    order = np.argsort(-similarity, axis=1, kind="stable")
+    hits = np.take_along_axis(relevant, order, 1)
+
+    def of_draw(draw: Draw) -> Values:
+        drawn = np.bincount(draw, minlength=similarity.shape[1])[order]
+        before = drawn.cumsum(1) - drawn
+        fitting = np.minimum(cutoffs, len(draw))
+        return np.array([(np.clip(k - before, 0, drawn) * hits).sum(1).mean() / k for k in fitting])
+
+    return of_draw
 
 
 def ranks(similarity: Floats, relevant: Bools) -> NDArray[np.int64]:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-LARGEST_SHARE = 1 / 16
-"""Label rows are grouped where the distinct pairs are at most this share of all pairs (K = N / 4): beyond it the
-products over K x K pairs cost about what the sweep saves by not building the targets."""
+LARGEST_SHARE = 1 / 256
+"""Label rows are grouped where the distinct pairs are at most this share of all pairs (K = N / 16): beyond it the
+products over K x K pairs cost more than the sweep saves by not building the targets (`benchmarks/loss.py`)."""
 
 MOST_PAIRS = 1 << 20
 """And where they are at most this many, so that the matrices of kinds stay at 4 MB each, whatever N is."""

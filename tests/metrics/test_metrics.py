@@ -17,7 +17,7 @@ from mmclip.metrics.classification import (
     macro_auroc,
     macro_f1,
 )
-from mmclip.metrics.retrieval import precision_at_k, ranks, recall_at_k
+from mmclip.metrics.retrieval import precision_at_k, precision_of_draws, ranks, recall_at_k
 
 
 def test_accuracies_by_hand() -> None:
@@ -71,6 +71,16 @@ def test_precision_at_k_by_hand() -> None:
     assert precision_at_k(similarity, relevant, 2).tolist() == [0.5, 1.0]
     with pytest.raises(ValueError, match="number of items, 3"):
         precision_at_k(similarity, relevant, 4)
+
+
+@given(queries=st.integers(1, 4), items=st.integers(1, 9), drawn=st.integers(1, 12), seed=st.integers(0, 2**30))
+def test_precision_of_a_draw_is_that_of_the_drawn_items(queries: int, items: int, drawn: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    similarity, relevant = rng.random((queries, items)), rng.random((queries, items)) < 0.5
+    draw = rng.integers(items, size=drawn)
+    got = precision_of_draws(similarity, relevant, [1, 2, 5])(draw)
+    wanted = [precision_at_k(similarity[:, draw], relevant[:, draw], min(k, drawn)).mean() for k in (1, 2, 5)]
+    np.testing.assert_allclose(got, wanted)
 
 
 def test_a_constant_similarity_gets_the_worst_rank() -> None:

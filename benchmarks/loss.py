@@ -33,7 +33,7 @@ from mmclip.ops import build, soft_contrastive_loss
 from mmclip.tables.files import write_json
 
 DIMENSION, LABELS = 512, 14
-LARGEST_EAGER = 8192
+LARGEST_EAGER, WARM_UP = 8192, 512
 KINDS = ("binary", "real", "thousand", "few", "clip")
 TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -132,8 +132,11 @@ def repeats_of(n: int, wanted: int) -> int:
 
 
 def peak_megabytes(form: str, kind: str, dtype: str, n: int) -> float:
-    """Peak memory of one pass above the inputs, in this process; call it in a fresh one (Linux)."""
-    step(form, kind, TYPES[dtype], 512)()  # libraries are loaded and threads started
+    """Peak memory of one pass above the inputs, in this process; call it in a fresh one (Linux).
+
+    A smaller pass before it loads libraries and starts threads; what it leaves would hide the memory of one as small.
+    """
+    step(form, kind, TYPES[dtype], WARM_UP)()
     run = step(form, kind, TYPES[dtype], n)
     if DEVICE.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
@@ -157,11 +160,7 @@ def measure(n: int, repeats: int, threads: int, types: list[str]) -> list[dict[s
     rows = []
     for dtype in types:
         for row in times(dtype, n, repeats):
-            if row["form"] in ("fused", "eager", "compiled", "open_clip") and row["labels"] in (
-                "binary",
-                "real",
-                "clip",
-            ):
+            if n > WARM_UP and row["labels"] in ("binary", "real", "clip"):
                 command = [sys.executable, __file__, "--memory-of", str(row["form"]), str(row["labels"]), dtype]
                 command += ["--sizes", str(n), "--threads", str(threads)]
                 row["megabytes"] = round(float(subprocess.check_output(command, text=True)), 1)
@@ -232,14 +231,18 @@ def picture(rows: list[dict[str, Any]], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
-    looks = {"eager": ("#b0553a", "o"), "fused": ("#2a6f97", "s"), "products": ("#888888", "^")}
+    looks = {
+        ("eager", "real"): ("#b0553a", "o", "eager"),
+        ("open_clip", "clip"): ("#c99a2e", "D", "open_clip's (no soft targets)"),
+        ("products", ""): ("#888888", "^", "four products, torch.mm"),
+        ("fused", "real"): ("#2a6f97", "s", "fused"),
+    }
     for axis, field, title in ((axes[0], "wall", "seconds, forward and backward"), (axes[1], "megabytes", "extra MB")):
-        for form, (colour, marker) in looks.items():
-            kind = "" if form == "products" else "real"
-            chosen = [r for r in rows if (r["dtype"], r["form"], r["labels"]) == ("float32", form, kind) and field in r]
+        for which, (colour, marker, label) in looks.items():
+            chosen = [r for r in rows if (r["dtype"], r["form"], r["labels"]) == ("float32", *which) and field in r]
             if chosen:
-                points = sorted((row["n"], max(row[field], 1e-4)) for row in chosen)
-                axis.plot(*zip(*points, strict=True), color=colour, marker=marker, label=form, linewidth=1.5)
+                points = sorted((row["n"], row[field]) for row in chosen)
+                axis.plot(*zip(*points, strict=True), color=colour, marker=marker, label=label, linewidth=1.5)
         axis.set(xscale="log", yscale="log", xlabel="batch size N", title=title)
         axis.set_xticks(sorted({row["n"] for row in rows}), labels=[f"{n:,}" for n in sorted({r["n"] for r in rows})])
         axis.minorticks_off()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -49,18 +49,21 @@ class SplitShares(Settings):
 class HoldOut(Settings):
     """Images that are drawn for a benchmark; all studies of their patients go to the split test.
 
-    See :mod:`mmclip.ingest.hold_out` for the two protocols, and for how ours differ from those they are named after.
+    See :mod:`mmclip.ingest.hold_out` for the protocols, and for how ours differ from those they are named after.
     """
 
     name: str = Field(pattern=r"^[a-z0-9_]+$", description="what the benchmark is called, as chexpert_5x200")
-    label_source: str = Field("official:chexpert", description="whose labels decide")
-    protocol: Literal["gloria", "medclip"] = Field(
+    protocol: Literal["gloria", "medclip", "medclip_covid", "medclip_rsna"] = Field(
         "gloria",
         description="gloria: frontal images with exactly one class present and nothing else present or uncertain;"
-        " medclip: any view, uncertain counts as absent",
+        " medclip: any view, uncertain counts as absent; medclip_covid: COVID and Normal of covid_radiography;"
+        " medclip_rsna: images of rsna_pneumonia with and without pneumonia",
     )
-    classes: tuple[str, ...] = Field(FIVE, min_length=2, description="observations")
-    per_class: int = Field(200, ge=1)
+    label_source: str = Field("official:chexpert", description="of gloria and medclip: whose labels decide")
+    classes: tuple[str, ...] = Field(FIVE, min_length=2, description="of gloria and medclip: observations")
+    per_class: int | None = Field(
+        None, ge=1, description="images of each class; none: 200, 1,500 of medclip_covid, 1,800 of medclip_rsna"
+    )
     seed: int = Field(0, ge=0)
     sha256: str | None = Field(
         None, pattern="^[0-9a-f]{64}$", description="of the drawn ids, as the card has it; other ids are then an error"
@@ -71,6 +74,13 @@ class HoldOut(Settings):
     def _observations(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
         known_observations(dict.fromkeys(classes, ""))
         return classes
+
+    @model_validator(mode="after")
+    def _its_own_classes(self) -> HoldOut:
+        given = {"label_source", "classes"} & self.model_fields_set
+        if self.protocol in ("medclip_covid", "medclip_rsna") and given:
+            raise ValueError(f"{min(given)}: {self.protocol} has its own; leave it out")
+        return self
 
 
 class SourceSettings(Settings):
@@ -98,5 +108,8 @@ class SourceSettings(Settings):
 
 class FolderSource(SourceSettings):
     """Settings of a published data set that lies in a folder as it was downloaded."""
+
+    patients: ClassVar[str] = ""
+    """Whose patients these are, where another kind has the same ones; otherwise the kind alone tells."""
 
     root: Path = Field(description="folder of the data set")

@@ -75,8 +75,7 @@ def assemble(name: str, collection: Collection, settings: SourceSettings, output
         **({"masks_of_another_size": masks_left_out} if masks_left_out else {}),
     }
     if settings.hold_out:
-        chosen, where = settings.hold_out, collection.where
-        held, counts["held_out"] = hold_out(chosen, tables["images"], tables["labels"], where)
+        held, counts["held_out"] = hold_out(settings.hold_out, tables, collection.where)
         tables = _keep_from_training(tables, held) | {"held_out": HELD_OUT.frame(held.to_dicts())}
     tables["skipped"] = skips.frame()
     return Dataset(tables, counts, {file.name: sha256_of(file) for file in collection.files})

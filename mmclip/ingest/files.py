@@ -14,6 +14,7 @@ from typing import TextIO
 from mmclip.errors import UserError
 from mmclip.ingest.records import Terms
 from mmclip.observations import OBSERVATIONS, State
+from mmclip.tables.user_files import SYNONYMS
 
 _FIELD_LIMIT = 16_000_000
 
@@ -162,13 +163,7 @@ def state_of(value: str, path: Path, where: str) -> State:
     return _STATES[value]
 
 
-def states_by_name(row: dict[str, str], path: Path, synonyms: dict[str, str] | None = None) -> dict[str, State]:
-    """States of the observations that a row has columns for, found by name and never by place.
-
-    Args:
-        synonyms: column -> observation, where a file has another word for one.
-    """
-    named = {name: name for name in OBSERVATIONS if name in row} | (
-        {observation: column for column, observation in (synonyms or {}).items() if column in row}
-    )
-    return {name: state_of(row[column], path, column) for name, column in named.items()}
+def states_by_name(row: dict[str, str], path: Path) -> dict[str, State]:
+    """States of the observations that a row has columns for, found by name or its synonym and never by place."""
+    named = {name: name if name in row else SYNONYMS.get(name, name) for name in OBSERVATIONS}
+    return {name: state_of(row[column], path, column) for name, column in named.items() if column in row}

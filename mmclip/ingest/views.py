@@ -21,11 +21,13 @@ _UNUSUAL = {"LLD", "RLD", "AXIAL", "DECUBITUS", "LORDOTIC", "OBLIQUE"}
 def view_of(value: str) -> str:
     """One of the views of the `images` table: by the first word (``AP Supine``), unless another one says otherwise."""
     words = value.upper().replace("_", " ").split()
-    if not words or _UNUSUAL & {*words}:
+    if not words:
         return "UNKNOWN"
+    if _UNUSUAL & {*words}:
+        return "OTHER"
     if "LATERAL" in words:
         return "LATERAL"
-    return _VIEWS.get(words[0], "UNKNOWN")
+    return _VIEWS.get(words[0], "OTHER")
 
 
 def frontal_or_lateral(kind: str, projection: str) -> str:

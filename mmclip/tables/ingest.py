@@ -6,8 +6,9 @@ from mmclip.tables.schema import Table
 
 SPLITS = ("train", "val", "test")
 
-VIEWS = ("AP", "PA", "FRONTAL", "LATERAL", "UNKNOWN")
-"""Views of an image; FRONTAL where the source does not tell AP from PA."""
+VIEWS = ("AP", "PA", "FRONTAL", "LATERAL", "OTHER", "UNKNOWN")
+"""Views of an image; FRONTAL where the source does not tell AP from PA, OTHER where it names another one (lying on a
+side, oblique), UNKNOWN where it tells nothing."""
 
 STUDIES = Table(
     "studies",

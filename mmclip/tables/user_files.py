@@ -12,6 +12,9 @@ from mmclip.observations import ABSENT, OBSERVATIONS, PRESENT, UNCERTAIN, column
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
+SYNONYMS: dict[str, str] = {"Lung Opacity": "Airspace Opacity"}
+"""Observation -> what some files call it: the radiologists' labels of MIMIC-CXR's test set (version 2.1.0)."""
+
 
 def read_keyed(path: Path, id_column: str) -> pl.DataFrame:
     """The table with its id column as strings, each once; the cells of a CSV or TSV are strings.
@@ -42,7 +45,7 @@ def read_labels(path: Path, id_column: str, columns: Mapping[str, str] | None = 
 
     Args:
         columns: observation -> its column; without it, the columns that are named as the observations are, in any
-            case and with blanks or underscores.
+            case and with blanks or underscores; where there is none, the one that has the name in :data:`SYNONYMS`.
 
     Raises:
         UserError: as for :func:`read_keyed`; a column is missing, no column is an observation, or a value is no state.
@@ -84,7 +87,11 @@ def _observations(frame: pl.DataFrame, id_column: str, path: Path) -> dict[str, 
     """Observation -> the column that is named so."""
     found: dict[str, str] = {}
     for observation in OBSERVATIONS:
-        names = [name for name in frame.columns if name != id_column and _plain(name) == column(observation)]
+        named = {
+            wanted: [name for name in frame.columns if name != id_column and _plain(name) == column(wanted)]
+            for wanted in (observation, SYNONYMS.get(observation, observation))
+        }
+        names = next(filter(None, named.values()), [])
         if len(names) > 1:
             raise UserError(f"{path}: columns {names[0]!r} and {names[1]!r} are both {observation}; rename one of them")
         found |= dict.fromkeys([observation], names[0]) if names else {}

@@ -127,24 +127,48 @@ SCRIPT = """
 import json, resource, sys, time
 from pathlib import Path
 from mmclip.config.imaging import PackSettings
+from mmclip.config.ingest import parse_source
 from mmclip.imaging import stage
+from mmclip.ingest import stage as reading
 before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-summary = stage.pack(PackSettings(size=32, error_budget=1.0), Path(sys.argv[1]), Path(sys.argv[2]))
+table, output = Path(sys.argv[1]), Path(sys.argv[2])
+if table.suffix == ".csv":
+    columns = {"id": "id", "image": "id"}
+    source = parse_source({"kind": "table", "file": table, "columns": columns, "error_budget": 1.0, "workers": 1})
+    reading.ingest("hostile", source, output)
+else:
+    stage.pack(PackSettings(size=32, error_budget=1.0), table, output)
 grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-print(json.dumps({"seconds": time.process_time() - start, "grown": grown, "skipped": summary["skipped"]}))
+print(json.dumps({"seconds": time.process_time() - start, "grown": grown}))
 """
+
+
+def run_bounded(table: Path, output: Path) -> dict[str, str]:
+    """What is skipped of a table, and why, by a process of its own that may not take long nor much memory."""
+    child = subprocess.run([sys.executable, "-c", SCRIPT, table, output], check=True, capture_output=True, text=True)
+    measured = json.loads(child.stdout.splitlines()[-1])
+    assert measured["seconds"] < SECONDS and measured["grown"] < GROWTH, measured
+    return dict(read_table(output / "skipped.parquet", SKIPPED).iter_rows())
 
 
 def test_each_is_skipped_with_a_reason_in_little_time_and_memory(tmp_path: Path) -> None:
     files = hostile()
     table = make(tmp_path / "set", {name: data for name, (data, _) in files.items()})
-    child = subprocess.run(
-        [sys.executable, "-c", SCRIPT, table, tmp_path / "pack"], check=True, capture_output=True, text=True
-    )
-    measured = json.loads(child.stdout.splitlines()[-1])
-    skipped = dict(read_table(tmp_path / "pack" / "skipped.parquet", SKIPPED).iter_rows())
+    skipped = run_bounded(table, tmp_path / "pack")
     assert skipped == {name: reason for name, (_, reason) in files.items() if reason}
-    assert measured["seconds"] < SECONDS and measured["grown"] < GROWTH, measured
+
+
+def test_what_a_header_tells_is_skipped_before_packing(tmp_path: Path) -> None:
+    files = hostile()
+    for name, (data, _) in files.items():
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "studies.csv").write_text("\n".join(["id", *files]) + "\n")
+    skipped = run_bounded(tmp_path / "studies.csv", tmp_path / "ingest")
+    told = ("too_many_pixels", "empty_file", "not_an_image")
+    assert skipped.items() >= {(name, reason) for name, (_, reason) in files.items() if reason in told}
+    assert all(reason == files[name][1] for name, reason in skipped.items())
+    skipped |= run_bounded(tmp_path / "ingest/images.parquet", tmp_path / "pack")
+    assert skipped == {name: reason for name, (_, reason) in files.items() if reason}
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,11 @@ def test_what_is_not_there(tmp_path: Path) -> None:
 
 def test_states_by_name() -> None:
     row = {"Edema": "-1.0", "Fracture": "", "Airspace Opacity": "0", "Age": "7"}
-    found = states_by_name(row, Path("t.csv"), {"Airspace Opacity": "Lung Opacity"})
+    found = states_by_name(row, Path("t.csv"))
     assert found == {"Edema": -1, "Fracture": None, "Lung Opacity": 0}
     with pytest.raises(UserError, match=r"t\.csv: Edema: found '2'; a label is 1, 0, -1 or empty"):
         states_by_name({"Edema": "2"}, Path("t.csv"))
+
+
+def test_an_observations_own_name_comes_before_its_synonym() -> None:
+    assert states_by_name({"Airspace Opacity": "1", "Lung Opacity": ""}, Path("t.csv")) == {"Lung Opacity": None}

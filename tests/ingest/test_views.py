@@ -9,8 +9,8 @@ from mmclip.ingest.views import frontal_or_lateral, view_of
     ("value", "view"),
     [
         ("AP", "AP"), ("pa", "PA"), ("AP Supine", "AP"), ("AP_horizontal", "AP"), ("L", "LATERAL"), ("LL", "LATERAL"),
-        ("XTABLE LATERAL", "LATERAL"), ("LARGE LATERAL", "LATERAL"), ("Frontal", "FRONTAL"), ("AP LLD", "UNKNOWN"),
-        ("AP AXIAL", "UNKNOWN"), ("PA RLD", "UNKNOWN"), ("SWIMMERS", "UNKNOWN"), ("COSTAL", "UNKNOWN"),
+        ("XTABLE LATERAL", "LATERAL"), ("LARGE LATERAL", "LATERAL"), ("Frontal", "FRONTAL"), ("AP LLD", "OTHER"),
+        ("AP AXIAL", "OTHER"), ("PA RLD", "OTHER"), ("SWIMMERS", "OTHER"), ("COSTAL", "OTHER"),
         ("", "UNKNOWN"), ("  ", "UNKNOWN"),
     ],
 )  # fmt: skip

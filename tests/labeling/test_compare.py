@@ -58,6 +58,26 @@ def test_an_official_file_is_read_by_its_columns_names(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_the_radiologists_file_of_mimic_cxr_is_read_as_it_is(tmp_path: Path) -> None:
+    """mimic-cxr-2.1.0-test-set-labeled.csv: Lung Opacity has another name there."""
+    names = [
+        "study_id", "Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Enlarged Cardiomediastinum", "Fracture",
+        "Lung Lesion", "Airspace Opacity", "No Finding", "Pleural Effusion", "Pleural Other", "Pneumonia",
+        "Pneumothorax", "Support Devices",
+    ]  # fmt: skip
+    gold = [{"study_id": "1", "Edema": "1.0"}, {"study_id": "2", "Edema": "0.0", "Airspace Opacity": "1.0"}]
+    lines = [names, *([row.get(name, "") for name in names] for row in [*gold, {"study_id": "3"}])]
+    other = tmp_path / "mimic-cxr-2.1.0-test-set-labeled.csv"
+    other.write_text("\r\n".join(",".join(line) for line in lines) + "\r\n")
+    result = label_file(
+        LabelSettings(), reports(tmp_path), tmp_path / "o.csv", "id", ["text"], compare=other, compare_id="study_id"
+    )
+    rows = {(row["observation"], row["state"]): row for row in result["comparison"]}
+    assert {name for name, _ in rows} == set(OBSERVATIONS)
+    assert (rows["Lung Opacity", "present"]["n"], rows["Lung Opacity", "present"]["f1"]) == (1, 1)
+    assert rows["Lung Opacity", "not mentioned"]["f1"] == 1
+
+
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 def test_its_own_output_agrees_with_itself(tmp_path: Path, ending: str) -> None:
     output = tmp_path / f"first{ending}"

@@ -109,7 +109,8 @@ def _records(
 
 def _image(row: dict[str, str], folder: str, settings: MimicCxrSource) -> Image:
     ending = "dcm" if settings.images == "dicom" else "jpg"
-    code = _VIEW_CODES.get(row.get("ViewCodeSequence_CodeMeaning", "").lower(), "UNKNOWN")
+    meaning = row.get("ViewCodeSequence_CodeMeaning", "").lower()
+    code = _VIEW_CODES.get(meaning, "OTHER" if meaning else "UNKNOWN")
     view = view_of(row["ViewPosition"]) if row["ViewPosition"] else code
     return Image(f"{folder}/{row['dicom_id']}.{ending}", id=row["dicom_id"], view=view)
 
@@ -125,8 +126,7 @@ def _split(dicom_id: str, splits: dict[str, str], path: Path) -> str | None:
 
 def _labels(source: str, path: Path) -> dict[str, Labels]:
     rows = read_rows(path, ("study_id", "Cardiomegaly"), TERMS)
-    synonyms = {"Airspace Opacity": "Lung Opacity"}
-    return {row["study_id"]: Labels(source, states_by_name(row, path, synonyms)) for row in rows}
+    return {row["study_id"]: Labels(source, states_by_name(row, path)) for row in rows}
 
 
 def _require_reports(root: Path, first: tuple[str, str] | None) -> None:

@@ -91,7 +91,7 @@ def test_studies_reports_and_official_split(tree: Tree) -> None:
         "2a2277a9-b0ded155": "AP",  # by its view code
         "68b5c4b1-227d0485": "AP",
         "fffabebf-74fd3a1f": "LATERAL",
-        "ea030e7a-2e3b1346": "UNKNOWN",  # lying on the left side
+        "ea030e7a-2e3b1346": "OTHER",  # lying on the left side
         "11111111-22222222": "UNKNOWN",
     }
     assert images.filter(study_id="50414267")["split"].to_list() == ["train", "train"]

@@ -46,7 +46,7 @@ def test_spanish_studies(tree: Tree) -> None:
         "derram pleural izquierd . cardiomegali .",
         "",
     ]
-    assert tree.read("images")["view"].to_list() == ["PA", "LATERAL", "AP", "UNKNOWN"]
+    assert tree.read("images")["view"].to_list() == ["PA", "LATERAL", "AP", "OTHER"]
     assert counts["labels_by"] == {"Physician": 3, "RNN_model": 1}
     card = read_card(tree.output / "card.json")
     assert "stems" in card.note and card.share == "restricted"

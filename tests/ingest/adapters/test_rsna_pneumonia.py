@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 from mmclip.errors import UserError
+from mmclip.tables.card import read_card
 from tests.ingest.trees import Tree, dicom
 
 NAMES = ["0004cfab-14fd-4e49", "00436515-870c-4b36", "00322d4d-1c29-4943"]
@@ -48,6 +51,32 @@ def test_labels_boxes_and_views(tree: Tree) -> None:
         (NAMES[1], "PA", 24, 16),
         (NAMES[2], "UNKNOWN", 24, 16),
     ]
+
+
+def test_rsnas_mapping_tells_the_patients(tree: Tree) -> None:
+    rsna(tree).ingest("rsna_pneumonia")
+    assert tree.read("studies")["patient_id"].to_list() == NAMES
+    assert "images count as patients" in read_card(tree.output / "card.json").note
+    mapping = [
+        {"subset_img_id": name, "img_id": f"{patient:08}_00{place}.png", "orig_labels": ["No Finding"]}
+        for place, (name, patient) in enumerate(zip(NAMES, (1, 12, 1), strict=True))
+    ]
+    tree.write("pneumonia-challenge-dataset-mappings_2018.json", json.dumps(mapping))
+    tree.ingest("rsna_pneumonia")
+    assert tree.read("studies")["patient_id"].to_list() == ["1", "12", "1"]
+    card = read_card(tree.output / "card.json")
+    assert "count as" not in card.note and "pneumonia-challenge-dataset-mappings_2018.json" in card.sources
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "null", "[1]", '{"a": 1}', '[{"id": 1}]', '[{"subset_img_id": [1], "img_id": "1_0.png"}]',
+     '[{"subset_img_id": "a", "img_id": "x_0.png"}]', '[{"subset_img_id": "a", "img_id": 7}]', b"\xff\xfe[]"],
+)  # fmt: skip
+def test_a_mapping_that_is_none(tree: Tree, content: str | bytes) -> None:
+    rsna(tree).write("pneumonia-challenge-dataset-mappings_2018.json", content)
+    with pytest.raises(UserError, match=r"mappings_2018\.json: not RSNA's list of subset_img_id and img_id"):
+        tree.ingest("rsna_pneumonia")
 
 
 def test_text_in_the_pixels_and_hostile_headers(tree: Tree) -> None:

@@ -14,6 +14,7 @@ from transformers import AutoModel, PreTrainedTokenizerFast
 
 from mmclip.config.models import ModelSettings
 from mmclip.models import folder
+from mmclip.models.card import ModelCard
 from mmclip.models.image_encoder import ImageEncoder, standardise
 from mmclip.models.projection import Projection
 from mmclip.models.text_encoder import (
@@ -24,6 +25,7 @@ from mmclip.models.text_encoder import (
     scratch_config,
 )
 from mmclip.models.tokenizer import framed, plain_ids
+from mmclip.models.weights import WEIGHTS, load_weights
 
 LOGIT_SCALE_MAX = 100.0
 """CLIP's bound (Radford et al. 2021, section 2.5); MedCLIP keeps the scale in [1, 100] too."""
@@ -68,10 +70,14 @@ class DualEncoder(nn.Module):
         if settings.text.kind == "bag_of_words":
             text: TextEncoder | BagOfWords = BagOfWords(len(tokenizer), settings.text.width, tokenizer.pad_token_id)
         elif text_model is None and settings.text.kind == "scratch":
-            text = TextEncoder(backbone_from_config(scratch_config(settings.text, tokenizer).to_dict()))
+            text = TextEncoder(backbone_from_config(scratch_config(settings.text, tokenizer).to_dict(), settings.text))
         else:
             text = TextEncoder(load_pretrained(AutoModel, text_model or settings.text.name, settings.text))
-        return cls(settings, ImageEncoder(settings.image), text, tokenizer)
+        image = ImageEncoder(settings.image)
+        image.prepare_training()
+        if isinstance(text, TextEncoder):
+            text.prepare_training(settings.text)
+        return cls(settings, image, text, tokenizer)
 
     @classmethod
     def from_pretrained(cls, path: str | Path) -> DualEncoder:
@@ -86,19 +92,21 @@ class DualEncoder(nn.Module):
         if saved.text_config is None:
             text = BagOfWords(len(tokenizer), settings.text.width, tokenizer.pad_token_id)
         else:
-            text = TextEncoder(backbone_from_config(saved.text_config))
-        model = cls(settings, ImageEncoder(settings.image, initialise=False), text, tokenizer)
-        folder.load_weights(model, Path(path) / folder.WEIGHTS)
+            text = TextEncoder(backbone_from_config(saved.text_config, settings.text))
+        image = ImageEncoder(settings.image, initialise=False, config=saved.image_config)
+        model = cls(settings, image, text, tokenizer)
+        load_weights(model, Path(path) / WEIGHTS)
         return model.eval()
 
-    def save_pretrained(self, path: str | Path, card: str = "") -> None:
-        """Write the model's folder atomically: config.json, model.safetensors, tokenizer, README.md, and ``text/``,
-        the text tower alone as a Hugging Face folder for ``AutoModel``.
+    def save_pretrained(self, path: str | Path, card: ModelCard | str = "") -> None:
+        """Write the model's folder atomically: config.json, model.safetensors, the tokenizer, the card, and the towers
+        alone: ``text/`` for ``AutoModel``, ``image/`` for timm.
 
         Args:
-            card: what README.md says about training data and use.
+            card: what is known of its data, languages and terms; or a few words about it.
         """
-        folder.write(self, Path(path), card)
+        known = card if isinstance(card, ModelCard) else ModelCard(notes=(card,) if card else ())
+        folder.write(self, Path(path), known)
 
     @property
     def logit_scale(self) -> Tensor:

@@ -17,6 +17,7 @@ curly quotes, full-width punctuation). ``tokenizer.clean_fn = str`` switches the
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,10 @@ from tokenizers.processors import TemplateProcessing
 from torch import Tensor
 
 from mmclip.errors import UserError
+from mmclip.models import timm_images
+from mmclip.models.card import CARD, README
 from mmclip.models.dual_encoder import DualEncoder
-from mmclip.models.folder import CARD
-from mmclip.models.image_encoder import ImageEncoder, fixed_size
+from mmclip.models.image_encoder import ImageEncoder
 from mmclip.models.text_encoder import TextEncoder
 from mmclip.tables.files import atomic
 
@@ -43,26 +45,30 @@ def export_open_clip(model: Path, output: Path) -> None:
 
     The embeddings of open_clip's model are this model's, to rounding (see the module's text for the preprocessing).
     The folder holds open_clip_config.json, open_clip_model.safetensors, the tokenizer, ``image/config.json`` (timm's),
-    ``text/config.json`` (Hugging Face's) and README.md.
+    ``text/config.json`` (Hugging Face's), card.json and README.md.
 
     Args:
         model: a folder that :meth:`DualEncoder.save_pretrained` wrote.
         output: the folder to write, which is replaced.
 
     Raises:
-        UserError: `model` is no such folder or lies in `output`; or open_clip cannot express it: a bag of words, a
-            text architecture that it does not know, or an image tower whose first layer is no plain convolution, or
-            that it would build otherwise.
+        UserError: `model` is no such folder or lies in `output`; or open_clip cannot express it: a bag of words, an
+            image tower that is not timm's, a text architecture that it does not know, or an image tower whose first
+            layer is no plain convolution, or that it would build otherwise.
     """
     final = output.resolve()
     if model.resolve().is_relative_to(final):
         raise UserError(f"{output}: would replace the model {model}; give another folder")
     encoder = DualEncoder.from_pretrained(model)
+    if encoder.settings.image.library != "timm":
+        raise UserError(f"{model}: image tower {encoder.settings.image.name!r} is not timm's, as open_clip's are")
     text = _exportable_text(encoder, model)
     with atomic(final) as temporary:
         for folder in (temporary, temporary / "image", temporary / "text"):
             folder.mkdir()
-        _write_json(_timm_config(encoder.image), temporary / "image" / "config.json")
+        _write_json(
+            timm_images.local_config(encoder.image.settings, encoder.image.width, 3), temporary / "image/config.json"
+        )
         text.backbone.config.save_pretrained(temporary / "text")
         weights = {
             **_image_weights(encoder.image, temporary / "image", model),
@@ -78,7 +84,9 @@ def export_open_clip(model: Path, output: Path) -> None:
         )
         _write_tokenizer(encoder, temporary)
         _write_json(_config(encoder, final), temporary / CONFIG)
-        (temporary / CARD).write_text(_card(final), encoding="utf-8")
+        (temporary / README).write_text(_card(final), encoding="utf-8")
+        if (model / CARD).exists():  # data and terms stay with the weights
+            shutil.copy(model / CARD, temporary / CARD)
 
 
 def _exportable_text(encoder: DualEncoder, model: Path) -> TextEncoder:
@@ -96,24 +104,6 @@ def _exportable_text(encoder: DualEncoder, model: Path) -> TextEncoder:
             f"{encoder.tokenizer.pad_token_id}, and open_clip masks by the former; train with matching ids"
         )
     return encoder.text
-
-
-def _timm_config(image: ImageEncoder) -> dict[str, Any]:
-    """The image tower's architecture as timm reads it with ``local-dir:``, but for three channels."""
-    settings = image.settings
-    arguments = {**settings.options, "in_chans": 3, "num_classes": 0}
-    if fixed_size(settings.name):
-        arguments["img_size"] = settings.size
-    return {
-        "architecture": settings.name.split(".")[0],  # without the tag of pretrained weights
-        "num_features": image.width,
-        "model_args": arguments,
-        "pretrained_cfg": {
-            "input_size": [3, settings.size, settings.size],
-            "fixed_input_size": fixed_size(settings.name),
-            "num_classes": 0,
-        },
-    }
 
 
 def _image_weights(image: ImageEncoder, folder: Path, model: Path) -> dict[str, Tensor]:
@@ -208,7 +198,8 @@ def _card(folder: Path) -> str:
         "model.eval()\n"
         "```\n\n"
         "Grey images go in as RGB with three equal channels. After moving the folder, change the two paths\n"
-        f"(`timm_model_name`, `hf_model_name`) in {CONFIG}.\n"
+        f"(`timm_model_name`, `hf_model_name`) in {CONFIG}. {CARD} says what the model was trained on, and on which\n"
+        "terms.\n"
     )
 
 

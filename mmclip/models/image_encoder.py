@@ -1,34 +1,60 @@
-"""The image tower: any timm model on one grey channel, as a pooled feature and, where asked for, a grid of tokens."""
+"""The image tower: any model of timm or Hugging Face on grey images, as a pooled feature and a grid of tokens."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import timm
 import torch
 from torch import Tensor, nn
 
 from mmclip.config.models import ImageTower
 from mmclip.errors import UserError
+from mmclip.models import hugging_face_images, timm_images
+from mmclip.models.layers import checkpoint_activations, freeze, keep_statistics
 
 
 class ImageEncoder(nn.Module):
-    """A timm backbone without its classifier.
+    """A backbone without its classifier.
 
     Args:
         settings: which model, at which size.
-        initialise: load timm's pretrained weights if the settings ask for them; false when a saved model follows.
+        initialise: load published weights if the settings ask for them; false when a saved model follows.
+        config: Hugging Face's configuration of a saved tower; without it, that of the named model.
 
     Raises:
-        UserError: timm does not know the model or its options, or the weights are not in the local cache.
+        UserError: there is no such model, it refuses its options, or its weights are not in the local cache.
     """
 
-    def __init__(self, settings: ImageTower, initialise: bool = True) -> None:
+    def __init__(self, settings: ImageTower, initialise: bool = True, config: dict[str, Any] | None = None) -> None:
         super().__init__()
         self.settings = settings
-        self.backbone = _create(settings, settings.pretrained and initialise)
-        self.width = int(getattr(self.backbone, "head_hidden_size", None) or self.backbone.num_features)
-        self._channels_last = not fixed_size(settings.name)
+        pretrained = settings.pretrained and initialise
+        self.backbone: Any
+        if settings.library == "hugging_face":
+            self.backbone = hugging_face_images.create(settings, pretrained, config)
+            self.width = hugging_face_images.width(self.backbone)
+            self._channels_last = False
+        else:
+            self.backbone = timm_images.create(settings, pretrained)
+            self.width = timm_images.width(self.backbone)
+            self._channels_last = not timm_images.fixed_size(settings.name)
+
+    def prepare_training(self) -> None:
+        """Freeze layers and compute activations again, as the settings say.
+
+        Raises:
+            UserError: the tower has fewer layers, or cannot.
+        """
+        freeze(self.backbone, self.settings.frozen_layers, "model.image.frozen_layers")
+        if self.settings.checkpointing:
+            checkpoint_activations(self.backbone, "model.image.checkpointing")
+
+    def train(self, mode: bool = True) -> ImageEncoder:
+        """Training or evaluation mode; the batch statistics of frozen layers are kept in both."""
+        super().train(mode)
+        if mode:
+            keep_statistics(self.backbone)
+        return self
 
     def forward(self, pixels: Tensor, tokens: bool = False) -> tuple[Tensor, Tensor | None]:
         """Encode standardised images.
@@ -42,23 +68,14 @@ class ImageEncoder(nn.Module):
         """
         if self._channels_last:  # what convolutions are fastest in, on CPU and on GPU
             pixels = pixels.to(memory_format=torch.channels_last)  # contiguous() leaves a single channel as it is
-        grid = self.backbone.forward_features(pixels)
-        pooled: Tensor = self.backbone.forward_head(grid, pre_logits=True)
-        return pooled, self._regions(grid) if tokens else None
-
-    def _regions(self, grid: Tensor) -> Tensor:
-        if grid.ndim == 3:  # a vision transformer: class and register tokens come first
-            regions = grid[:, getattr(self.backbone, "num_prefix_tokens", 0) :]
-        elif getattr(self.backbone, "output_fmt", "NCHW") == "NHWC":
-            regions = grid.flatten(1, 2)
-        else:
-            regions = grid.flatten(2).transpose(1, 2)
-        if regions.shape[-1] != self.width:
+        library = hugging_face_images if self.settings.library == "hugging_face" else timm_images
+        pooled, regions = library.features(self.backbone, pixels)
+        if tokens and regions.shape[-1] != self.width:
             raise UserError(
                 f"model.image.name: {self.settings.name!r} widens its features after pooling "
                 f"({regions.shape[-1]} to {self.width}), so it has no image tokens; choose another model"
             )
-        return regions
+        return pooled, regions if tokens else None
 
 
 def standardise(pixels: Tensor, settings: ImageTower) -> Tensor:
@@ -90,29 +107,3 @@ def standardise(pixels: Tensor, settings: ImageTower) -> Tensor:
     if pixels.numel() and float(pixels.abs().max()) > 30:
         raise ValueError("pixels are floats above 30, so not standardised; pass uint8 grey levels instead")
     return pixels.float()
-
-
-def fixed_size(name: str) -> bool:
-    """Whether the model is built for one input size (transformers are, convolutional networks are not)."""
-    config = timm.get_pretrained_cfg(name)
-    return bool(config and config.fixed_input_size)
-
-
-def _create(settings: ImageTower, pretrained: bool) -> Any:
-    if not timm.is_model(settings.name):
-        near = timm.list_models(f"*{settings.name.split('_')[0]}*")[:3]
-        raise UserError(f"model.image.name: timm has no model {settings.name!r}; it has {', '.join(near) or 'others'}")
-    options: dict[str, Any] = dict(settings.options)
-    if fixed_size(settings.name):
-        options["img_size"] = settings.size
-    try:
-        return timm.create_model(settings.name, pretrained=pretrained, in_chans=1, num_classes=0, **options)
-    except TypeError as error:
-        raise UserError(f"model.image.options: {settings.name} refuses them ({str(error).splitlines()[0]})") from error
-    except Exception as error:
-        if not pretrained:
-            raise
-        raise UserError(
-            f"model.image.pretrained: no weights of {settings.name!r} in the local hub cache; "
-            "fetch them with network access or set pretrained to false"
-        ) from error

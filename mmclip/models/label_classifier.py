@@ -20,12 +20,15 @@ class LabelClassifier(nn.Module):
 
     Args:
         settings: of the image tower.
-        initialise: load the tower's pretrained weights if it has any.
+        initialise: a classifier to be trained: the tower's published weights and frozen layers, if it has any; false
+            when a saved one follows.
     """
 
     def __init__(self, settings: ImageTower, initialise: bool = True) -> None:
         super().__init__()
         self.image = ImageEncoder(settings, initialise)
+        if initialise:
+            self.image.prepare_training()
         self.head = nn.Linear(self.image.width, 3 * len(OBSERVATIONS))
 
     def forward(self, pixels: Tensor) -> Tensor:

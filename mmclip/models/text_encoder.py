@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast, XLMRobertaConfig
-from transformers.utils import logging as transformers_logging
 
 from mmclip.config.models import TextTower
 from mmclip.errors import UserError
+from mmclip.models.hugging_face import build, model_class, no_pooler, quiet, stored_config
+from mmclip.models.layers import checkpoint_activations, freeze
 
 
 class TextEncoder(nn.Module):
@@ -31,6 +30,16 @@ class TextEncoder(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.width = int(backbone.config.hidden_size)
+
+    def prepare_training(self, settings: TextTower) -> None:
+        """Freeze layers and compute activations again, as the settings say.
+
+        Raises:
+            UserError: the tower has fewer layers, or cannot.
+        """
+        freeze(self.backbone, settings.frozen_layers, "model.text.frozen_layers")
+        if settings.checkpointing:
+            checkpoint_activations(self.backbone, "model.text.checkpointing")
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Encode token ids.
@@ -66,13 +75,13 @@ def masked_mean(states: Tensor, mask: Tensor) -> Tensor:
     return (states * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
 
 
-def backbone_from_config(config: dict[str, Any]) -> Any:
-    """A Hugging Face encoder of this configuration, with fresh weights."""
-    values = dict(config)
-    model_type = values.pop("model_type")
-    create: Any = AutoModel.from_config
-    settings = AutoConfig.for_model(model_type, **values)
-    return create(settings, attn_implementation=attention(), **_no_pooler(model_type))
+def backbone_from_config(config: dict[str, Any], settings: TextTower | None = None) -> Any:
+    """A Hugging Face encoder of this configuration, with fresh weights.
+
+    Args:
+        settings: how its attention is computed; automatic without them.
+    """
+    return build(stored_config(config), attn_implementation=attention(settings))
 
 
 def scratch_config(settings: TextTower, tokenizer: PreTrainedTokenizerFast) -> XLMRobertaConfig:
@@ -106,11 +115,13 @@ def load_pretrained(auto: Any, name: str | Path, settings: TextTower) -> Any:
     """
     try:
         config = AutoConfig.from_pretrained(str(name), local_files_only=True, trust_remote_code=False)
+        if config.is_encoder_decoder:
+            raise UserError(f"model.text.name: {str(name)!r} is a {config.model_type} with a decoder; give an encoder")
         for key in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
             if hasattr(config, key):
                 setattr(config, key, settings.dropout)
-        pooler = _no_pooler(config.model_type) if auto is AutoModel else {}
-        with _quiet():
+        pooler = no_pooler(model_class(config)) if auto is AutoModel else {}
+        with quiet():
             model = auto.from_pretrained(
                 str(name),
                 config=config,
@@ -118,7 +129,7 @@ def load_pretrained(auto: Any, name: str | Path, settings: TextTower) -> Any:
                 use_safetensors=True,
                 trust_remote_code=False,
                 dtype=torch.float32,
-                attn_implementation=attention(),
+                attn_implementation=attention(settings),
                 **pooler,
             )
     except (OSError, ValueError) as error:
@@ -132,35 +143,20 @@ def load_pretrained(auto: Any, name: str | Path, settings: TextTower) -> Any:
     return model
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without Hugging Face's bars and its table of heads that a backbone does not take over."""
-    hf_logging: Any = transformers_logging
-    verbosity = hf_logging.get_verbosity()
-    hf_logging.set_verbosity(hf_logging.ERROR)
-    hf_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        hf_logging.enable_progress_bar()
-        hf_logging.set_verbosity(verbosity)
+def attention(settings: TextTower | None = None) -> str | None:
+    """How attention is computed: as the settings say; else Hugging Face's choice on a GPU, written out on a CPU.
 
-
-def attention() -> str | None:
-    """How attention is computed: Hugging Face's choice on a GPU, written out on a CPU.
-
-    On a CPU the backward pass of torch's fused attention in bfloat16 takes longer than all the rest of a small tower.
+    Its choice is torch's fused attention (SDPA) wherever the architecture has it. On a CPU the backward pass of that
+    in bfloat16 takes longer than all the rest of a small tower.
     """
+    if settings is not None and settings.attention != "auto":
+        return settings.attention
     return None if torch.cuda.is_available() else "eager"
 
 
 def positions(config: Any) -> int:
     """How many tokens a text may have: RoBERTa's family loses the padding id and those below it."""
     usable = int(getattr(config, "max_position_embeddings", 1 << 30))
-    offset = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
+    counts_from_pad = config.model_type in ("roberta", "xlm-roberta", "camembert", "altclip_text_model")
+    offset = config.pad_token_id + 1 if counts_from_pad else 0
     return usable - offset
-
-
-def _no_pooler(model_type: str) -> dict[str, bool]:
-    """We average tokens, so the [CLS] pooler would only be dead weights that no gradient reaches."""
-    return {"add_pooling_layer": False} if model_type in ("roberta", "xlm-roberta", "camembert", "bert") else {}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 from typing import Literal
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from mmclip.errors import UserError
 from mmclip.tables.files import write_json
 from mmclip.tables.schema import Table
 
@@ -63,3 +66,18 @@ PREDICTIONS = Table(
 def write_metrics(rows: list[Metric], path: Path) -> None:
     """Write metrics.json atomically."""
     write_json([row.model_dump() for row in rows], path)
+
+
+def read_metrics(path: Path) -> list[Metric]:
+    """The rows of a metrics.json whose value is a number: undefined ones (nan) are left out.
+
+    Raises:
+        UserError: the file is missing or is no metrics.json.
+    """
+    try:
+        rows = [Metric.model_validate(row) for row in json.loads(path.read_text(encoding="utf-8"))]
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; `mmclip evaluate` writes it") from error
+    except (ValueError, TypeError, ValidationError) as error:
+        raise UserError(f"{path}: not a metrics.json; evaluate again") from error
+    return [row for row in rows if math.isfinite(row.value)]

@@ -4,36 +4,32 @@ from __future__ import annotations
 
 import json
 import math
+import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import huggingface_hub
 import numpy as np
-import polars as pl
 import pytest
+import timm
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModel, PreTrainedTokenizerFast
+from torch import nn
+from transformers import AutoModel, PreTrainedTokenizerFast, T5Config
 
 from mmclip.config.models import ImageTower, ModelSettings, TextTower
-from mmclip.config.training import Tokenizer
 from mmclip.errors import UserError
 from mmclip.models.dual_encoder import DualEncoder
 from mmclip.models.image_encoder import ImageEncoder, standardise
-from mmclip.models.text_encoder import masked_mean
+from mmclip.models.text_encoder import attention, load_pretrained, masked_mean, scratch_config
 from mmclip.models.tokenizer import framed, plain_ids
-from mmclip.training.tokenizer import train_tokenizer
-
-TEXTS = [
-    "No pleural effusion.",
-    "Heart size is normal.",
-    "Kein Pleuraerguss und kein Pneumothorax.",
-    "胸水はありません。",
-]
+from tests.models.towers import TEXTS, small_tokenizer
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerFast:
-    return train_tokenizer(pl.DataFrame({"language": ["x"], "sentences": [TEXTS]}), Tokenizer(vocabulary=300))
+    return small_tokenizer()
 
 
 def settings(kind: str = "scratch", image: str = "test_convnext") -> ModelSettings:
@@ -120,7 +116,7 @@ def test_saved_and_loaded_embeddings_are_equal(kind: str, tokenizer: PreTrainedT
     assert loaded.settings == model.settings and not loaded.training
     assert "trained on nothing" in (tmp_path / "m" / "README.md").read_text()
     assert sorted(file.name for file in (tmp_path / "m").iterdir() if file.suffix != ".json") == sorted(
-        ["README.md", "model.safetensors", *(["text"] if kind == "scratch" else [])]
+        ["README.md", "image", "model.safetensors", *(["text"] if kind == "scratch" else [])]
     )
 
 
@@ -131,6 +127,17 @@ def test_text_tower_loads_with_automodel(model: DualEncoder, tmp_path: Path) -> 
     with torch.no_grad():
         states = tower(input_ids=ids, attention_mask=mask).last_hidden_state
         torch.testing.assert_close(masked_mean(states, mask), model.eval().text(ids, mask)[0])
+
+
+@pytest.mark.parametrize("name", ["test_convnext", "test_vit", "test_resnet"])
+def test_image_tower_loads_with_timm(tokenizer: PreTrainedTokenizerFast, tmp_path: Path, name: str) -> None:
+    model = DualEncoder.create(settings(image=name), tokenizer).eval()
+    model.save_pretrained(tmp_path / "m")
+    tower: Any = timm.create_model(f"local-dir:{tmp_path / 'm' / 'image'}", pretrained=True).eval()
+    pixels = standardise(torch.as_tensor(images()), model.settings.image)
+    with torch.no_grad():
+        torch.testing.assert_close(tower(pixels), model.image(pixels)[0], rtol=0, atol=1e-6)
+    assert tower.pretrained_cfg["mean"] == [model.settings.image.mean]
 
 
 def test_a_saved_text_tower_is_a_start_for_training(model: DualEncoder, tmp_path: Path) -> None:
@@ -197,6 +204,97 @@ def test_broken_folders_say_what_is_wrong(model: DualEncoder, tmp_path: Path) ->
     (folder / "config.json").write_text("{}")
     with pytest.raises(UserError, match="not a model of mmclip"):
         DualEncoder.from_pretrained(folder)
+
+
+def test_a_folder_is_read_without_a_network(
+    model: DualEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing asks the hub, whatever the environment allows."""
+    model.save_pretrained(tmp_path / "m")
+
+    def refused(*_: object, **__: object) -> None:
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refused)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    assert torch.equal(DualEncoder.from_pretrained(tmp_path / "m").encode_text(TEXTS), model.encode_text(TEXTS))
+
+
+@pytest.mark.parametrize("dimensions", [512, 514])
+def test_the_space_has_the_dimensions_of_the_code_or_of_the_paper(
+    tokenizer: PreTrainedTokenizerFast, dimensions: int
+) -> None:
+    chosen = settings().model_copy(update={"projection": dimensions})
+    assert DualEncoder.create(chosen, tokenizer).encode_text(TEXTS[:1]).shape == (1, dimensions)
+
+
+def test_tokens_are_projected_into_the_same_space(model: DualEncoder) -> None:
+    model.eval()
+    ids, mask = framed(model.tokenizer, plain_ids(model.tokenizer, TEXTS), 24)
+    with torch.no_grad():
+        text, tokens = model.embed_ids(ids, mask, tokens=True)
+        image, regions = model.embed_pixels(torch.randn(2, 1, 32, 32), tokens=True)
+        states = model.text.backbone(input_ids=ids, attention_mask=mask).last_hidden_state
+        expected = states @ model.text_projection.linear.weight.T
+    assert tokens is not None and regions is not None
+    assert tokens.shape == (*ids.shape, 12) and text.shape == (4, 12)
+    assert regions.shape[::2] == (2, 12) and image.shape == (2, 12)
+    torch.testing.assert_close(tokens, expected / expected.norm(dim=-1, keepdim=True), rtol=0, atol=1e-6)
+    torch.testing.assert_close(regions.norm(dim=-1), torch.ones(regions.shape[:2]))
+
+
+def test_fused_attention_is_attention(tokenizer: PreTrainedTokenizerFast) -> None:
+    """SDPA and the written-out form agree, padding included, forwards and backwards."""
+    models = []
+    for kind in ("eager", "sdpa"):
+        chosen = settings()
+        text = chosen.text.model_copy(update={"attention": kind, "dropout": 0.0})
+        torch.manual_seed(0)
+        models.append(DualEncoder.create(chosen.model_copy(update={"text": text}), tokenizer).train())
+        assert models[-1].text.backbone.config._attn_implementation == kind
+    ids, mask = framed(tokenizer, plain_ids(tokenizer, TEXTS), 24)
+    out = [one.embed_ids(ids, mask)[0] for one in models]
+    torch.testing.assert_close(out[0], out[1], rtol=0, atol=2e-6)
+    for vectors in out:
+        torch.autograd.backward(vectors[:, 0].sum())
+    for (name, first), second in zip(models[0].text.named_parameters(), models[1].text.parameters(), strict=True):
+        torch.testing.assert_close(first.grad, second.grad, rtol=1e-4, atol=2e-6, msg=name)
+
+
+def test_attention_is_fused_on_a_gpu_and_written_out_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert attention() == "eager" and attention(TextTower(attention="sdpa")) == "sdpa"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert attention() is None and attention(TextTower(attention="eager")) == "eager"
+    config = scratch_config(settings().text, small_tokenizer())
+    assert AutoModel.from_config(config).config._attn_implementation == "sdpa"  # what None means
+
+
+def test_under_autocast_the_towers_are_bf16_and_the_embeddings_fp32(model: DualEncoder) -> None:
+    ids, mask = framed(model.tokenizer, plain_ids(model.tokenizer, TEXTS), 24)
+    model.eval()
+    types: set[torch.dtype] = set()
+    hooks = [
+        module.register_forward_hook(lambda module, inputs, output: types.add(output.dtype))
+        for module in model.modules()
+        if isinstance(module, nn.Linear | nn.Conv2d)
+    ]
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        image = model.embed_pixels(torch.randn(2, 1, 32, 32))[0]
+        text = model.embed_ids(ids, mask)[0]
+    for hook in hooks:
+        hook.remove()
+    assert types == {torch.bfloat16}
+    assert image.dtype == text.dtype == torch.float32
+    torch.testing.assert_close(image.norm(dim=1), torch.ones(2))  # normalised after the rounding, not before
+    exact = model.encode_text(TEXTS)
+    assert (text * exact).sum(dim=1).min() > 0.999
+
+
+def test_a_text_tower_with_a_decoder_is_refused(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    T5Config(vocab_size=20, d_model=8, num_layers=1, num_heads=1).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="is a t5 with a decoder; give an encoder"):
+        load_pretrained(AutoModel, tmp_path, TextTower(max_tokens=16))
 
 
 @pytest.mark.parametrize("name", ["test_convnext", "test_vit", "test_resnet"])

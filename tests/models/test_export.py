@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from transformers import BertConfig, DistilBertConfig, PreTrainedTokenizerFast
+from transformers import BertConfig, DistilBertConfig, PreTrainedTokenizerFast, ViTConfig
 
 from mmclip.config.models import ImageTower, ModelSettings, TextTower
 from mmclip.config.training import Tokenizer
@@ -189,6 +189,14 @@ def test_image_towers_that_open_clip_builds_otherwise_are_refused(
     with pytest.raises(UserError, match=message):
         export_open_clip(tmp_path / "model", tmp_path / "exported")
     assert not (tmp_path / "exported").exists()
+
+
+def test_an_image_tower_that_is_not_timms_is_refused(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    size = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
+    ViTConfig(**size, image_size=32, patch_size=8).save_pretrained(tmp_path / "vit")
+    saved(settings(library="hugging_face", name=str(tmp_path / "vit")), tokenizer, tmp_path / "model")
+    with pytest.raises(UserError, match="is not timm's, as open_clip's are"):
+        export_open_clip(tmp_path / "model", tmp_path / "exported")
 
 
 def test_text_towers_that_open_clip_does_not_have_are_refused(

@@ -1,0 +1,1 @@
+"""Models of others behind the encoder protocol: one file each."""

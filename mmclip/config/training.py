@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,6 +12,9 @@ from mmclip.config.label_sources import DEFAULT_SOURCES, LabelSource
 from mmclip.config.models import ModelSettings
 from mmclip.languages import LANGUAGES
 from mmclip.observations import OBSERVATIONS
+
+Weight = Annotated[float, Field(ge=0)]
+View = Literal["AP", "PA", "FRONTAL", "LATERAL", "OTHER", "UNKNOWN"]
 
 
 class ObjectiveSettings(Settings):
@@ -48,7 +51,22 @@ class DataSettings(Settings):
         1, ge=1, description="texts of a step for each image: a small text tower in many languages gains by several"
     )
     text_mix: TextMix = TextMix()
-    image_weights: dict[str, float] = Field({}, description="data set -> share of images; empty means by their number")
+    views: tuple[View, ...] = Field(
+        ("AP", "PA", "FRONTAL", "UNKNOWN"),
+        min_length=1,
+        description="views of the images that are trained on; UNKNOWN is where the source does not tell",
+    )
+    image_weights: dict[str, Weight] = Field(
+        {}, description="data set -> share of images; empty means by their number (a study counts once)"
+    )
+    text_weights: dict[str, Weight] = Field(
+        {},
+        description="data set -> share of a language's texts; empty means by their number. Only where images and texts "
+        "are drawn apart",
+    )
+    length_buckets: int = Field(
+        1, ge=1, description="batches drawn together, whose texts are dealt out by length; 1 leaves them as drawn"
+    )
     shuffle_pairs: bool = Field(False, description="control: images get the reports and targets of other studies")
     augmentation: Augmentation = Augmentation()
 
@@ -77,9 +95,18 @@ class Optimisation(Settings):
     betas: tuple[float, float] = (0.9, 0.98)
     warmup: float = Field(0.1, ge=0, le=1, description="share of the steps in which the rate rises from 0")
     final_rate: float = Field(0.0, ge=0, le=1, description="share of the learning rate left at the end")
+    micro_batch: int | None = Field(
+        None,
+        ge=1,
+        description="task align: images, and texts, that a rank embeds at once; embeddings are cached, so that the "
+        "memory is that of a micro-batch while all of the batch are negatives; costs a second forward pass",
+    )
     clip: float = Field(1.0, ge=0, description="largest norm of the gradient; 0 does not clip")
+    ema: float = Field(
+        0.0, ge=0, lt=1, description="decay of the moving average of the weights that becomes the model; 0: none"
+    )
     precision: Literal["fp32", "bf16"] = Field("bf16", description="of the towers; losses are in fp32")
-    freeze: tuple[str, ...] = Field((), description="parameters whose names start so are not trained")
+    freeze: tuple[str, ...] = Field((), description="modules and parameters, by their names, that are not trained")
     threads: int | None = Field(None, ge=1, description="CPU threads; none leaves it to torch")
     workers: int = Field(1, ge=0, description="threads that prepare batches; the batches do not depend on it")
 
@@ -111,7 +138,15 @@ class LanguageModelling(Settings):
         False,
         description="learn from each distinct sentence once, however often reports repeat it (Lee et al. 2022)",
     )
+    pack: bool = Field(
+        False, description="fill rows with several texts of a language up to model.text.max_tokens, as XLM's streams do"
+    )
     evaluate: int = Field(64, ge=1, description="validation texts a language that are scored before and after")
+    retrieve: int = Field(
+        256,
+        ge=2,
+        description="distinct English validation sentences whose translation is looked for among as many, by language",
+    )
 
 
 class Classify(Settings):
@@ -153,7 +188,9 @@ class Saving(Settings):
     keep: int = Field(2, ge=1, description="checkpoints kept")
     log_every: int = Field(20, ge=1, description="steps between lines of the training curve")
     validate_every: int = Field(0, ge=0, description="steps between validations; 0 validates only at the end")
-    tensorboard: bool = Field(True, description="also write TensorBoard scalars beside the checkpoints")
+    wandb: bool = Field(
+        False, description="also log to Weights & Biases, which must be installed; offline unless WANDB_MODE says else"
+    )
 
 
 class ExperimentSettings(Settings):
@@ -184,6 +221,10 @@ class ExperimentSettings(Settings):
             raise ValueError("task align needs at least one entry under objectives")
         if self.task != "align" and self.objectives:
             raise ValueError(f"objectives belong to task align, not to task {self.task}")
+        if self.task != "align" and (self.data.text_weights or self.data.length_buckets > 1):
+            raise ValueError("data.text_weights and data.length_buckets belong to task align")
+        if self.task != "align" and self.optimisation.micro_batch is not None:
+            raise ValueError(f"optimisation.micro_batch belongs to task align, not to task {self.task}")
         if not self.data.chosen_languages():
             raise ValueError("data.languages without data.exclude_languages leaves no language")
         return self

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -15,16 +18,51 @@ from mmclip.data.augment import augment
 from mmclip.data.batch import Batch
 from mmclip.data.corpus import Corpus
 from mmclip.data.images import ImageSet
+from mmclip.data.length_buckets import ShownTexts, deal_by_length
 from mmclip.data.packed import PackedImages
-from mmclip.data.ragged import Ints
-from mmclip.data.sampler import Mixture, choose_languages, choose_sentences, language_weights
+from mmclip.data.ragged import Ints, ranges
+from mmclip.data.sampler import choose_languages, choose_sentences
+from mmclip.data.streams import TextStream, image_stream
 from mmclip.errors import UserError
 
 log = logging.getLogger("mmclip.training")
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """What a step sees, over all ranks, before pixels and tokens are read.
+
+    Attributes:
+        images: [N] image numbers.
+        described: [N] images whose study and soft labels go with them.
+        rounds: [N] passes over the data set before this one.
+        texts: M texts.
+    """
+
+    images: Ints
+    described: Ints
+    rounds: Ints
+    texts: ShownTexts
+
+    def take(self, rows: Ints, text_rows: Ints) -> Drawn:
+        """Some of the images and some of the texts."""
+        texts = self.texts.take(text_rows)
+        return Drawn(self.images[rows], self.described[rows], self.rounds[rows], texts)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Drawn]) -> Drawn:
+        """One part after the other."""
+        images, described, rounds = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "described", "rounds")
+        )
+        return cls(images, described, rounds, ShownTexts.joined([part.texts for part in parts]))
+
+
 class AlignmentBatches:
     """Batches by step number; any rank, thread or resumed run makes the same ones.
+
+    With `data.length_buckets` K > 1, K batches are drawn together, and their texts (or pairs) are dealt out among them
+    by length: over K steps the same is seen as without, but short texts meet short ones.
 
     Args:
         data: what to sample.
@@ -33,13 +71,14 @@ class AlignmentBatches:
         images: rows of images tables, of one split.
         corpus: the texts of the same split.
         targets: a TARGETS table, for the images' soft labels.
+        studies: study_id and source (data set) of every study.
         batch_size: images of a step over all ranks; texts are `data.texts_per_image` times as many.
         decoupled: draw images and texts apart; otherwise each image comes with texts of its study.
         seed: of the run.
         rank, ranks: this process takes an equal, consecutive part of each batch.
 
     Raises:
-        UserError: no image is left to sample from.
+        UserError: no image or text is left to sample from.
     """
 
     def __init__(
@@ -50,6 +89,7 @@ class AlignmentBatches:
         images: pl.DataFrame,
         corpus: Corpus,
         targets: pl.DataFrame,
+        studies: pl.DataFrame,
         *,
         batch_size: int,
         decoupled: bool,
@@ -60,59 +100,83 @@ class AlignmentBatches:
         self.data, self.tower, self.packs, self.corpus = data, tower, packs, corpus
         self.batch_size, self.decoupled, self.seed = batch_size, decoupled, seed
         self.part = slice(batch_size * rank // ranks, batch_size * (rank + 1) // ranks)
+        if data.text_weights and not decoupled:
+            raise UserError("data.text_weights: pairs have the texts of their images; give data.image_weights instead")
         self.images = ImageSet(images, packs, corpus.studies, targets)
         self.text_of = _texts_by_study(corpus, max(self.images.study.max(initial=-1) + 1, len(corpus.studies)))
         self._leave_out(self.images.labelled if decoupled else self._has_text())
         if data.shuffle_pairs:
             self.images.shuffle(seed)
-        sizes = self.images.sizes(len(packs.datasets))
-        self._image_stream = Mixture(sizes, _dataset_weights(data, packs, sizes), seed, "images")
-        texts_of_language = np.bincount(corpus.language, minlength=len(corpus.languages))
-        self.language_weights = language_weights(texts_of_language.tolist(), data.alpha)
-        self._text_stream = Mixture(texts_of_language.tolist(), self.language_weights.tolist(), seed, "texts")
+        self._image_stream = image_stream(data, self.images, packs.datasets, seed)
+        self._text_stream = TextStream(data, corpus, studies, seed)
+        self._dealt = lru_cache(maxsize=2)(self._deal)
 
     @property
     def steps_per_epoch(self) -> float:
-        """Steps in which every image is seen once (on average, where data sets are weighted)."""
-        return len(self.images) / self.batch_size
+        """Steps in which every study with images is seen once (on average, where data sets are weighted)."""
+        return len(self.images.items) / self.batch_size
 
     def __call__(self, step: int) -> Batch:
         """The batch of a step."""
+        window, place = divmod(step, self.data.length_buckets)
+        drawn = self._dealt(window)[place]
+        many = self.data.texts_per_image
+        rows = np.arange(self.part.start, self.part.stop)
+        return self._assemble(drawn.take(rows, np.arange(self.part.start * many, self.part.stop * many)))
+
+    def _draw(self, step: int) -> Drawn:
+        """The samples of a step."""
         start, many = step * self.batch_size, self.data.texts_per_image
         items, rounds = self._image_stream.take(start, self.batch_size)
+        images, described = self.images.draw(items, rounds, self.seed)
         if self.decoupled:
-            texts = self._text_stream.take(start * many, self.batch_size * many)[0]
+            texts = self._text_stream.take(start * many, self.batch_size * many)
         else:
-            options = np.repeat(self.text_of[self.images.study[items]], many, axis=0)
-            languages = choose_languages(options >= 0, self.language_weights, self.seed, "language", step)
+            options = np.repeat(self.text_of[self.images.study[described]], many, axis=0)
+            weights = self._text_stream.language_weights
+            languages = choose_languages(options >= 0, weights, self.seed, "language", step)
             texts = options[np.arange(len(options)), languages]
-        counts = self.corpus.counts(texts)
-        shown, chosen = choose_sentences(counts, self.data.text_mix, self.seed, "sentences", step)
-        firsts = np.cumsum(shown) - shown
-        part, of_texts = self.part, slice(self.part.start * many, self.part.stop * many)
-        own = chosen[firsts[of_texts.start] : firsts[of_texts.stop - 1] + shown[of_texts.stop - 1]]
-        return self._assemble(items[part], rounds[part], texts[of_texts], shown[of_texts], own)
+        shown, chosen = choose_sentences(self.corpus.counts(texts), self.data.text_mix, self.seed, "sentences", step)
+        return Drawn(images, described, rounds, ShownTexts(texts, shown, chosen))
 
-    def _assemble(self, items: Ints, rounds: Ints, texts: Ints, shown: Ints, chosen: Ints) -> Batch:
-        ids = [self.images.ids[item] for item in items]
-        hashes, order = self.images.hashes[items], self.packs.order(ids)
+    def _deal(self, window: int) -> list[Drawn]:
+        """The samples of `data.length_buckets` consecutive steps."""
+        steps, many = self.data.length_buckets, self.data.texts_per_image
+        drawn = [self._draw(window * steps + place) for place in range(steps)]
+        if steps == 1:
+            return drawn
+        whole = Drawn.joined(drawn)
+        lengths = self.corpus.lengths(self._places(whole.texts), whole.texts.shown)
+        if self.decoupled:
+            dealt = deal_by_length(lengths, steps, self.seed, "length buckets", window)
+            return [replace(one, texts=whole.texts.take(rows)) for one, rows in zip(drawn, dealt, strict=True)]
+        longest = lengths.reshape(-1, many).max(axis=1)
+        dealt = deal_by_length(longest, steps, self.seed, "length buckets", window)
+        return [whole.take(rows, ranges(rows * many, np.full(len(rows), many))) for rows in dealt]
+
+    def _places(self, texts: ShownTexts) -> Ints:
+        return self.corpus.places(texts.texts, texts.shown, texts.chosen)
+
+    def _assemble(self, drawn: Drawn) -> Batch:
+        ids = [self.images.ids[image] for image in drawn.images]
+        hashes, order = self.images.hashes[drawn.images], self.packs.order(ids)
         pixels = augment(
-            self.packs.read(ids), self.data.augmentation, self.tower.size, self.seed, hashes, rounds, order
+            self.packs.read(ids), self.data.augmentation, self.tower.size, self.seed, hashes, drawn.rounds, order
         )
-        places = self.corpus.places(texts, shown, chosen)
+        texts, shown, places = drawn.texts.texts, drawn.texts.shown, self._places(drawn.texts)
         input_ids, mask = self.corpus.ids(places, shown)
         languages = [self.corpus.languages[number] for number in self.corpus.language[texts]]
         studies = [self.corpus.studies[number] for number in self.corpus.study[texts]]
         return Batch(
             pixels=torch.from_numpy(pixels),
             image_ids=ids,
-            image_targets=torch.from_numpy(self.images.targets[items]),
+            image_targets=torch.from_numpy(self.images.targets[drawn.described]),
             input_ids=input_ids,
             attention_mask=mask,
             text_ids=[f"{study}/{language}" for study, language in zip(studies, languages, strict=True)],
             text_targets=self.corpus.targets(places, shown),
             languages=languages,
-            image_study=torch.from_numpy(self.images.study[items]),
+            image_study=torch.from_numpy(self.images.study[drawn.described]),
             text_study=torch.from_numpy(self.corpus.study[texts]),
         )
 
@@ -136,12 +200,3 @@ def _texts_by_study(corpus: Corpus, studies: int) -> Ints:
     table = np.full((studies, len(corpus.languages)), -1, np.int64)
     table[corpus.study, corpus.language] = np.arange(len(corpus))
     return table
-
-
-def _dataset_weights(data: DataSettings, packs: PackedImages, sizes: list[int]) -> list[float]:
-    unknown = [name for name in data.image_weights if name not in packs.datasets]
-    if unknown:
-        raise UserError(f"data.image_weights: no data set {unknown[0]!r}; there are {', '.join(packs.datasets)}")
-    if not data.image_weights:
-        return [float(size) for size in sizes]
-    return [data.image_weights.get(name, 0.0) for name in packs.datasets]

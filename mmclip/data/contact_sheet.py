@@ -42,11 +42,10 @@ def contact_sheet(
     return _beside(rows, across=False)
 
 
-def choose(packs: PackedImages, count: int, seed: int) -> list[str]:
-    """Ids of some images, drawn at random."""
-    ids = packs.ids()
-    chosen = generator(seed, "contact sheet").permutation(len(ids))[:count]
-    return [ids[number] for number in chosen]
+def choose(image_ids: Sequence[str], count: int, seed: int) -> list[str]:
+    """Some of the images, drawn at random."""
+    chosen = generator(seed, "contact sheet").permutation(len(image_ids))[:count]
+    return [image_ids[number] for number in chosen]
 
 
 def write_sheet(sheet: Pixels, path: Path) -> None:

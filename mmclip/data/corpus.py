@@ -25,6 +25,8 @@ from mmclip.tables.files import read_table
 from mmclip.tables.filtering import CORPUS
 
 TOKENISED_AT_ONCE = 50_000
+FRAME = 2
+"""Tokens around a text: start and end."""
 
 
 def read_texts(files: Sequence[Path], studies: pl.DataFrame, split: str, languages: Sequence[str]) -> pl.DataFrame:
@@ -195,6 +197,25 @@ class Corpus:
         flat = self.tokens[ranges(self.token_first[numbers], lengths)]
         start, end, padding = self.frame_ids
         return pad_rows(flat, segment_sums(lengths, shown), start, end, padding, self.max_tokens)
+
+    def lengths(self, places: Ints, shown: Ints) -> Ints:
+        """How many tokens the rows of :meth:`ids` have, [M]."""
+        return np.minimum(self._tokens(places, shown) + FRAME, self.max_tokens)
+
+    def cut(self, texts: Ints, shown: Ints, chosen: Ints) -> dict[str, float]:
+        """The share of texts that are longer than the token limit, by language; 0 for one without texts.
+
+        Args:
+            texts, shown, chosen: texts and the sentences chosen of them, as for :meth:`places`.
+        """
+        long = self._tokens(self.places(texts, shown, chosen), shown) + FRAME > self.max_tokens
+        every = np.bincount(self.language[texts], minlength=len(self.languages))
+        found = np.bincount(self.language[texts[long]], minlength=len(self.languages)) / np.maximum(every, 1)
+        return dict(zip(self.languages, found.tolist(), strict=True))
+
+    def _tokens(self, places: Ints, shown: Ints) -> Ints:
+        numbers = self.sentence[places]
+        return segment_sums(self.token_first[numbers + 1] - self.token_first[numbers], shown)
 
     def targets(self, places: Ints, shown: Ints) -> Tensor:
         """Soft labels of texts made of these sentences, float32 [M, L]; see :func:`combine_segments`."""

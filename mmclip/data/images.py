@@ -1,4 +1,4 @@
-"""The images of one split as numbers: their studies and their soft labels."""
+"""The images of one split as numbers: their studies, their soft labels, and which of a study's images is used when."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from mmclip.data.corpus import stack_vectors
 from mmclip.data.packed import PackedImages
 from mmclip.data.ragged import Ints, Vectors
 from mmclip.data.randomness import generator, id_hashes
+from mmclip.data.views import OneView
 
 
 class ImageSet:
-    """Packed images, data set after data set.
+    """Packed images, data set after data set; what is drawn of them are studies, one image at a time.
 
     Args:
         images: rows of images tables; what was not packed is left out.
@@ -31,7 +32,11 @@ class ImageSet:
         study: [n] number of each image's study.
         targets: [n, L] soft labels, the image's own or else its study's; zeros where there are none.
         labelled: [n] whether there are soft labels.
+        items: the studies with their images; see :class:`mmclip.data.views.OneView`.
     """
+
+    items: OneView
+    _described: Ints
 
     def __init__(
         self, images: pl.DataFrame, packs: PackedImages, studies: Sequence[str], targets: pl.DataFrame
@@ -45,26 +50,42 @@ class ImageSet:
         self.ids: list[str] = frame["image_id"].to_list()
         self.hashes = id_hashes(self.ids)
         numbers = {study: place for place, study in enumerate(studies)}
-        self.study: Ints = np.array([numbers.setdefault(study, len(numbers)) for study in frame["study_id"]], np.int64)
+        self._study_ids: list[str] = frame["study_id"].to_list()
+        self.study: Ints = np.array([numbers.setdefault(study, len(numbers)) for study in self._study_ids], np.int64)
         self.targets, self.labelled = _targets(frame, targets)
+        self._number_items()
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def sizes(self, datasets: int) -> list[int]:
-        """Images of each data set."""
-        return [int(count) for count in np.bincount(self.dataset, minlength=datasets)]
+        """Items of each data set; they are numbered through, data set after data set."""
+        return [int(count) for count in np.bincount(self.dataset[self.items.first()], minlength=datasets)]
 
     def keep(self, chosen: npt.NDArray[np.bool_]) -> None:
         """Leave out the images that are not chosen."""
-        self.ids = [name for name, kept in zip(self.ids, chosen, strict=True) if kept]
+        for name in ("ids", "_study_ids"):
+            setattr(self, name, [text for text, kept in zip(getattr(self, name), chosen, strict=True) if kept])
         for name in ("hashes", "dataset", "study", "targets", "labelled"):
             setattr(self, name, getattr(self, name)[chosen])
+        self._number_items()
 
     def shuffle(self, seed: int) -> None:
-        """Give every image the study and the soft labels of another: the control in which nothing can be learned."""
-        other = generator(seed, "shuffle pairs").permutation(len(self))
-        self.study, self.targets = self.study[other], self.targets[other]
+        """Describe every item by the study and the soft labels of another: then nothing can be learned (a control)."""
+        self._described = generator(seed, "shuffle pairs").permutation(len(self.items))
+
+    def draw(self, items: Ints, passes: Ints, seed: int) -> tuple[Ints, Ints]:
+        """The images that are shown, and those whose study and soft labels go with them: the same, unless shuffled.
+
+        Args:
+            items: [N] item numbers.
+            passes: [N] how often each item had been drawn before.
+        """
+        return self.items.draw(items, passes, seed), self.items.draw(self._described[items], passes, seed)
+
+    def _number_items(self) -> None:
+        self.items = OneView(self._study_ids, self.dataset)
+        self._described = np.arange(len(self.items))
 
 
 def _targets(frame: pl.DataFrame, targets: pl.DataFrame) -> tuple[Vectors, npt.NDArray[np.bool_]]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mmclip.config.training import DataSettings, LanguageModelling
 from mmclip.data.corpus import Corpus
+from mmclip.data.packing import fill_rows, one_each, put_together
 from mmclip.data.ragged import Ints, pad_rows, ranges
 from mmclip.data.randomness import generator
 from mmclip.data.sampler import Mixture, choose_languages, choose_sentences, language_weights
@@ -21,16 +22,16 @@ NOT_MASKED = -100
 
 @dataclass(frozen=True)
 class MaskedBatch:
-    """Texts with hidden tokens.
+    """Texts with hidden tokens, one in a row or, packed, several of one language behind each other.
 
     Attributes:
         kind: ``mlm`` or ``tlm``.
-        input_ids: [M, W] with some tokens replaced.
-        attention_mask: [M, W].
-        labels: [M, W] the token that was there, -100 where nothing is to be predicted.
-        position_ids: [M, W], or None for the model's own.
-        text_ids: M text ids; for a pair that of the first.
-        languages: M codes; for a pair that of the language which is not the source.
+        input_ids: [R, W] with some tokens replaced.
+        attention_mask: [R, W].
+        labels: [R, W] the token that was there, -100 where nothing is to be predicted.
+        position_ids: [R, W], or None for the model's own.
+        text_ids: of the texts in the rows; for a pair that of the first.
+        languages: R codes; for pairs that of the language which is not the source.
     """
 
     kind: str
@@ -54,6 +55,9 @@ class MaskedBatch:
 
 class MaskedBatches:
     """Batches by step number: MLM on even steps, TLM on odd ones (MLM only, where nothing is translated).
+
+    With `settings.pack`, rows hold texts of one language up to the token limit, and a token sees its whole row, as in
+    XLM's streams of text. Rows are dealt out to the ranks, whatever their number.
 
     Args:
         corpus: texts of one split.
@@ -80,7 +84,7 @@ class MaskedBatches:
         self.data, self.settings, self.corpus, self.source = data, settings, corpus, source
         self.ordinary, self.mask_id = ordinary, mask_id
         self.batch_size, self.seed = batch_size, seed
-        self.part = slice(batch_size * rank // ranks, batch_size * (rank + 1) // ranks)
+        self.rank, self.ranks = rank, ranks
         self.text_of = np.full((len(corpus.studies), len(corpus.languages)), -1, np.int64)
         self.text_of[corpus.study, corpus.language] = np.arange(len(corpus))
         counts = np.bincount(corpus.language, minlength=len(corpus.languages)).tolist()
@@ -163,21 +167,26 @@ class MaskedBatches:
         step: int,
         purpose: str,
     ) -> MaskedBatch:
+        corpus, (_, _, padding) = self.corpus, self.corpus.frame_ids
         random = generator(self.seed, "mask", purpose, step)
         hidden, labels = mask_tokens(
-            ids.numpy(), self.corpus.frame_ids, self.settings.mask, self.mask_id, self.ordinary, random
+            ids.numpy(), corpus.frame_ids, self.settings.mask, self.mask_id, self.ordinary, random
         )
-        corpus, part = self.corpus, self.part if purpose == "train" else slice(None)
-        studies = [corpus.studies[number] for number in corpus.study[texts]][part]
-        languages = [corpus.languages[number] for number in corpus.language[named]][part]
+        of_row = corpus.language[named]
+        packed = self.settings.pack and purpose == "train"
+        rows = fill_rows(mask.sum(dim=1).numpy(), of_row, corpus.max_tokens) if packed else one_each(len(texts))
+        if purpose == "train":
+            rows = rows.of(range(self.rank, len(rows.counts), self.ranks))
+        names = [f"{corpus.studies[corpus.study[text]]}/{corpus.languages[corpus.language[text]]}" for text in texts]
+        firsts = rows.texts[np.cumsum(rows.counts) - rows.counts]
         return MaskedBatch(
             kind=kind,
-            input_ids=torch.from_numpy(hidden)[part],
-            attention_mask=mask[part],
-            labels=torch.from_numpy(labels)[part],
-            position_ids=None if positions is None else positions[part],
-            text_ids=[f"{study}/{language}" for study, language in zip(studies, languages, strict=True)],
-            languages=languages,
+            input_ids=put_together(torch.from_numpy(hidden), mask, rows, padding),
+            attention_mask=put_together(mask, mask, rows, 0),
+            labels=put_together(torch.from_numpy(labels), mask, rows, NOT_MASKED),
+            position_ids=None if positions is None else put_together(positions, mask, rows, padding),
+            text_ids=[names[text] for text in rows.texts],
+            languages=[corpus.languages[of_row[text]] for text in firsts],
         )
 
 

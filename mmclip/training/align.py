@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ from mmclip.models.dual_encoder import DualEncoder
 from mmclip.models.image_encoder import standardise
 from mmclip.objectives import registry
 from mmclip.objectives.protocol import Features, Objective, total_loss
+from mmclip.training.cached import Part, embed_in_parts
+from mmclip.training.distributed import largest
 
 SUPPORTED_NEEDS = frozenset({"image_tokens", "text_tokens", "pixels"})
 VALIDATION_BATCHES = 4
@@ -26,26 +29,37 @@ LENGTH_GROUPS = 4
 
 
 class Aligner(nn.Module):
-    """The model with its objectives: what is trained, and what one DistributedDataParallel call computes.
+    """The model with its objectives: what is trained, and what a step computes.
 
     Args:
         model: the dual encoder.
         objectives: with their weights.
         bf16: run the towers in bfloat16 where that is safe (autocast); embeddings and losses are float32.
+        micro_batch: images, and texts, that are embedded at once (:mod:`mmclip.training.cached`); None: all.
     """
 
-    def __init__(self, model: DualEncoder, objectives: Sequence[tuple[str, float, Objective]], bf16: bool) -> None:
+    def __init__(
+        self,
+        model: DualEncoder,
+        objectives: Sequence[tuple[str, float, Objective]],
+        bf16: bool,
+        micro_batch: int | None = None,
+    ) -> None:
         super().__init__()
         self.model = model
         self.objectives = nn.ModuleDict({name: objective for name, _, objective in objectives})
         self.weights = {name: weight for name, weight, _ in objectives}
         self.needs = frozenset().union(*(objective.needs for _, _, objective in objectives))
         self.bf16 = bf16
+        self.micro_batch = micro_batch
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Each objective's weighted loss as ``<objective>_loss``, and its entries as ``<objective>/<entry>``."""
-        batch = self.standardised(batch)
-        features = self.features(batch)
+        if self.micro_batch is None:
+            batch = self.standardised(batch)
+            features = self.features(batch)
+        else:
+            features = self.cached_features(batch, self.micro_batch)
         out: dict[str, Tensor] = {}
         for name, objective in self.objectives.items():
             entries = objective(batch, features, step)
@@ -76,8 +90,34 @@ class Aligner(nn.Module):
             text_mask=batch.attention_mask.bool() if wants_tokens else None,
         )
 
+    def cached_features(self, batch: Batch, micro_batch: int) -> Features:
+        """Embeddings of a batch of grey levels, whose graph is made again a micro-batch at a time.
+
+        The pixels may lie on the host: only those of a micro-batch move to where the model is.
+        """
+        count = math.ceil(largest(len(batch.pixels)) / micro_batch)  # as many on every rank
+        images = [partial(self._embed_images, pixels) for pixels in batch.pixels.tensor_split(count)]
+        texts, places = self._texts_by_length(batch.input_ids, batch.attention_mask, micro_batch)
+        return Features(
+            image=embed_in_parts(images, self.model.image, stoppable=True),
+            text=embed_in_parts(texts, self.model.text)[places],
+            logit_scale=self.model.logit_scale,
+        )
+
+    def _embed_images(self, pixels: Tensor) -> Tensor:
+        device = self.model.log_logit_scale.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
+            return self.model.embed_pixels(standardise(pixels.to(device), self.model.settings.image))[0]
+
     def _embed_texts(self, input_ids: Tensor, mask: Tensor) -> Tensor:
-        """Embeddings [M, D], each distinct text encoded once and beside texts of like length.
+        """Embeddings [M, D], each distinct text encoded once and beside texts of like length."""
+        parts, places = self._texts_by_length(input_ids, mask)
+        return torch.cat([part() for part in parts])[places]
+
+    def _texts_by_length(
+        self, input_ids: Tensor, mask: Tensor, micro_batch: int | None = None
+    ) -> tuple[list[Part], Tensor]:
+        """Parts that embed each distinct text once, beside texts of like length, and where each row is in them.
 
         Half of the texts are single sentences and some are whole reports: padded to the longest, most of the work
         would be on padding.
@@ -85,14 +125,19 @@ class Aligner(nn.Module):
         ids, mask, places = distinct_rows(input_ids, mask)
         lengths = mask.sum(dim=1)
         order = lengths.argsort()
-        parts = [
-            self.model.embed_ids(ids[rows, :width], mask[rows, :width])[0]
-            for rows in order.tensor_split(LENGTH_GROUPS)
+        groups = LENGTH_GROUPS if micro_batch is None else math.ceil(len(order) / micro_batch)
+        parts: list[Part] = [
+            partial(self._embed_ids, ids[rows, :width], mask[rows, :width])
+            for rows in order.tensor_split(groups)
             if len(rows) and (width := int(lengths[rows[-1]]))
         ]
         back = torch.empty_like(order)
         back[order] = torch.arange(len(order), device=order.device)
-        return torch.cat(parts)[back[places]]
+        return parts, back[places]
+
+    def _embed_ids(self, ids: Tensor, mask: Tensor) -> Tensor:
+        with torch.autocast(ids.device.type, torch.bfloat16, enabled=self.bf16):
+            return self.model.embed_ids(ids, mask)[0]
 
 
 def distinct_rows(input_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -101,6 +146,16 @@ def distinct_rows(input_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tens
     first = torch.empty(len(rows), dtype=torch.int64, device=places.device)
     first[places] = torch.arange(len(places), device=places.device)
     return rows, mask[first], places
+
+
+@dataclass(frozen=True)
+class HostPixels(Batch):
+    """A batch whose pixels stay on the host, to be moved a micro-batch at a time."""
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch with its tensors but the pixels on `device`."""
+        rest = replace(self, pixels=self.pixels[:0])
+        return replace(Batch.to(rest, device), pixels=self.pixels)
 
 
 class AlignTask:
@@ -114,7 +169,8 @@ class AlignTask:
 
     def batch(self, step: int) -> Batch:
         """This rank's part of the batch of a step."""
-        return self._batches(step)
+        batch = self._batches(step)
+        return batch if self.module.micro_batch is None else HostPixels(**vars(batch))
 
     def ids(self, batch: Batch) -> list[str]:
         """The image and text ids of a batch."""
@@ -138,7 +194,8 @@ def make_objectives(settings: ExperimentSettings) -> list[tuple[str, float, Obje
     """The experiment's objectives with their weights.
 
     Raises:
-        UserError: an unknown name or setting, a name given twice, or a need that training does not serve.
+        UserError: an unknown name or setting, a name given twice, or a need that training does not serve: with
+            micro-batches any, since only one embedding of each image and each text is cached.
     """
     names = [entry.name for entry in settings.objectives]
     repeated = [name for name in names if names.count(name) > 1]
@@ -149,6 +206,11 @@ def make_objectives(settings: ExperimentSettings) -> list[tuple[str, float, Obje
         missing = objective.needs - SUPPORTED_NEEDS
         if missing:
             raise UserError(f"objectives: {name} needs {', '.join(sorted(missing))}, which training does not provide")
+        if objective.needs and settings.optimisation.micro_batch is not None:
+            raise UserError(
+                f"optimisation.micro_batch: objective {name} needs {', '.join(sorted(objective.needs))}, which cached "
+                "embeddings do not hold; leave micro_batch out"
+            )
     return made
 
 

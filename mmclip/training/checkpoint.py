@@ -1,20 +1,22 @@
 """Checkpoints: whole directories written atomically, the latest named by a manifest, safetensors and JSON only.
 
     <checkpoints>/<digest>/manifest.json                 steps, files and their sha256
-    <checkpoints>/<digest>/step-000000500/model.safetensors, optimiser.safetensors, state.json
+    <checkpoints>/<digest>/step-000000500/model.safetensors, optimiser.safetensors, state.json, and average.safetensors
+                                          where the weights are averaged
 
-The digest is of the settings and the inputs, so a changed experiment never resumes from another's weights. There is no
-random state to save: every draw is a function of seed and step (:mod:`mmclip.data.randomness`).
+The digest is of the settings, the inputs and the code, so a changed experiment never resumes from another's weights.
+There is no random state to save: every draw is a function of seed and step (:mod:`mmclip.data.randomness`).
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import importlib
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,16 +27,22 @@ from torch import nn
 
 from mmclip.config.training import ExperimentSettings
 from mmclip.errors import UserError
-from mmclip.models.folder import load_weights, read_tensors, save_weights
+from mmclip.models.weights import load_weights, read_tensors, save_weights
 from mmclip.tables.files import atomic, write_json
+from mmclip.training.averaging import Average
+from mmclip.training.distributed import World, largest
 
 log = logging.getLogger("mmclip.training")
 
-MODEL, OPTIMISER, STATE, MANIFEST = "model.safetensors", "optimiser.safetensors", "state.json", "manifest.json"
+MODEL, OPTIMISER, AVERAGE = "model.safetensors", "optimiser.safetensors", "average.safetensors"
+STATE, MANIFEST = "state.json", "manifest.json"
+
+STAGES = {"align": "pretrain", "text": "pretrain_text", "classify": "predict_labels"}
+"""The stage whose code trains each task."""
 
 
 def run_digest(settings: ExperimentSettings, inputs: Sequence[Path], part: str = "") -> str:
-    """Names a run: sha256 of what decides its result.
+    """Names a run: sha256 of what decides its result, the code of its stage and objectives included.
 
     Settings that only say when to write and how fast to read are left out.
 
@@ -43,7 +51,7 @@ def run_digest(settings: ExperimentSettings, inputs: Sequence[Path], part: str =
         part: which of several trainings of one experiment (a fold).
     """
     values = settings.model_dump(mode="json", exclude={"saving": True, "optimisation": {"workers", "threads"}})
-    digest = hashlib.sha256(json.dumps([values, part], sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([values, part, _code_digest(settings)], sort_keys=True).encode())
     for path in inputs:
         digest.update(_sha256(path).encode())
     return digest.hexdigest()
@@ -77,26 +85,41 @@ class Checkpoints:
                 raise UserError(f"{self.folder}: another process trains this run; wait for it or stop it") from error
             yield
 
-    def save(self, step: int, module: nn.Module, optimiser: torch.optim.Optimizer, log_state: dict[str, Any]) -> None:
-        """Write the state after `step` optimiser steps, then name it in the manifest, then delete the oldest.
+    def save(
+        self,
+        step: int,
+        module: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        log_state: dict[str, Any],
+        average: Average | None = None,
+    ) -> None:
+        """Write the state after `step` optimiser steps, then name it in the manifest, then delete what it leaves out.
 
         Args:
             log_state: of the training curve, JSON.
+            average: of the weights, where there is one.
+
+        Raises:
+            UserError: the disk is full; the manifest and what it names stay as they are.
         """
         path = self.folder / f"step-{step:09d}"
         with atomic(path) as temporary:
             temporary.mkdir()
             save_weights(module, temporary / MODEL)
             save_file(_optimiser_tensors(module, optimiser), temporary / OPTIMISER)
+            if average is not None:
+                save_file(_on_host(average.tensors), temporary / AVERAGE)
             (temporary / STATE).write_text(json.dumps({"step": step, "log": log_state}) + "\n", encoding="utf-8")
-        digests = {name: _sha256(path / name) for name in (MODEL, OPTIMISER, STATE)}
+        digests = {file.name: _sha256(file) for file in sorted(path.iterdir())}
         others = [entry for entry in self._manifest() if entry["step"] != step]
         entries = sorted(
             [*others, {"step": step, "folder": path.name, "sha256": digests}], key=lambda entry: entry["step"]
-        )
-        write_json({"checkpoints": entries[-self.keep :]}, self.folder / MANIFEST)
-        for entry in entries[: -self.keep]:
-            shutil.rmtree(self.folder / entry["folder"], ignore_errors=True)
+        )[-self.keep :]
+        write_json({"checkpoints": entries}, self.folder / MANIFEST)
+        kept = {entry["folder"] for entry in entries}
+        for folder in self.folder.glob("step-*"):  # older ones, and any whose writer was killed before naming it
+            if folder.name not in kept:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def latest(self) -> Path | None:
         """The newest checkpoint in the manifest whose files are whole; None before the first."""
@@ -107,6 +130,19 @@ class Checkpoints:
             log.warning("%s: damaged, an older checkpoint is used", path)
         return None
 
+    def latest_of_all(self, world: World) -> Path | None:
+        """:meth:`latest` as rank 0 finds it, for every rank.
+
+        Raises:
+            UserError: a rank does not see it.
+        """
+        found = self.latest() if world.rank == 0 else None
+        step = largest(-1 if found is None else int(found.name.removeprefix("step-")))
+        path = self.folder / f"step-{step:09d}"
+        if step >= 0 and not path.is_dir():
+            raise UserError(f"{path}: rank {world.rank} does not see it; checkpoints must lie where all ranks can read")
+        return path if step >= 0 else None
+
     def _manifest(self) -> list[dict[str, Any]]:
         path = self.folder / MANIFEST
         if not path.exists():
@@ -115,8 +151,10 @@ class Checkpoints:
         return entries
 
 
-def restore(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[int, dict[str, Any]]:
-    """Put a checkpoint's state into module and optimiser.
+def restore(
+    path: Path, module: nn.Module, optimiser: torch.optim.Optimizer, average: Average | None = None
+) -> tuple[int, dict[str, Any]]:
+    """Put a checkpoint's state into module, optimiser and average.
 
     Returns:
         steps done, and the state of the training curve.
@@ -129,6 +167,8 @@ def restore(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer) -> 
             prefix = f"{names[parameter]}:"
             state = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
             optimiser.state[parameter] = {name: _placed(name, value, parameter) for name, value in state.items()}
+    if average is not None:
+        average.restore(read_tensors(path / AVERAGE))
     state = json.loads((path / STATE).read_text(encoding="utf-8"))
     return int(state["step"]), dict(state["log"])
 
@@ -148,9 +188,18 @@ def _optimiser_tensors(module: nn.Module, optimiser: torch.optim.Optimizer) -> d
     states = (
         (name, optimiser.state[parameter]) for parameter, name in _names(module).items() if parameter.requires_grad
     )
-    return {
-        f"{name}:{key}": value.detach().cpu().contiguous() for name, state in states for key, value in state.items()
-    }
+    return _on_host({f"{name}:{key}": value for name, state in states for key, value in state.items()})
+
+
+def _on_host(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _code_digest(settings: ExperimentSettings) -> str:
+    """The digest of the code of the experiment's stage and objectives."""
+    provenance: Any = importlib.import_module("mmclip.provenance")  # by name: an edit to it retrains nothing
+    objectives = tuple(f"mmclip.objectives.{entry.name}" for entry in settings.objectives)
+    return str(provenance.digest(STAGES[settings.task], objectives))
 
 
 def _sha256(path: Path) -> str:

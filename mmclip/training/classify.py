@@ -18,6 +18,7 @@ from mmclip.data.packed import PackedImages
 from mmclip.data.ragged import Vectors
 from mmclip.data.randomness import id_hashes
 from mmclip.data.sampler import Mixture
+from mmclip.data.views import OneView
 from mmclip.models.image_encoder import standardise
 from mmclip.models.label_classifier import ABSENT_CLASS, PRESENT_CLASS, UNCERTAIN_CLASS, LabelClassifier
 from mmclip.observations import ABSENT, COLUMNS, OBSERVATIONS, PRESENT, UNCERTAIN
@@ -96,7 +97,7 @@ class ClassifyTask:
     """Training of one classifier as the loop sees it.
 
     Args:
-        images: image_id and the 14 label columns of the images to train on.
+        images: image_id, study_id and the 14 label columns of the images to train on; a pass uses one of each study.
         fold: which patients are left out; it names the run and draws its numbers.
     """
 
@@ -112,7 +113,8 @@ class ClassifyTask:
         self._ids: list[str] = images["image_id"].to_list()
         self._hashes = id_hashes(self._ids)
         self._classes = class_targets(images, settings.classify)
-        self._stream = Mixture([len(images)], [1.0], settings.seed, f"classify {fold}")
+        self._items = OneView(images["study_id"].to_list())
+        self._stream = Mixture([len(self._items)], [1.0], settings.seed, f"classify {fold}")
         size = settings.optimisation.batch_size
         self._part = slice(size * world.rank // world.size, size * (world.rank + 1) // world.size)
 
@@ -120,12 +122,13 @@ class ClassifyTask:
         """This rank's part of the batch of a step."""
         size = self._settings.optimisation.batch_size
         items, rounds = self._stream.take(step * size, size)
-        items, rounds = items[self._part], rounds[self._part]
-        ids = [self._ids[item] for item in items]
+        rounds = rounds[self._part]
+        images = self._items.draw(items[self._part], rounds, self._settings.seed)
+        ids = [self._ids[image] for image in images]
         squares, order = self._packs.read(ids), self._packs.order(ids)
         size, changes = self._settings.model.image.size, self._settings.data.augmentation
-        pixels = augment(squares, changes, size, self._settings.seed, self._hashes[items], rounds, order)
-        return ClassifyBatch(torch.from_numpy(pixels), torch.from_numpy(self._classes[items]), ids)
+        pixels = augment(squares, changes, size, self._settings.seed, self._hashes[images], rounds, order)
+        return ClassifyBatch(torch.from_numpy(pixels), torch.from_numpy(self._classes[images]), ids)
 
     def ids(self, batch: ClassifyBatch) -> list[str]:
         """The image ids of a batch."""

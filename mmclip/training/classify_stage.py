@@ -38,7 +38,7 @@ def predict_labels(
     checkpoints: Path,
     threads: int | None = None,
 ) -> dict[str, Any]:
-    """Train one classifier a fold on the training split, and predict every image.
+    """Train one classifier a fold on the training split, and predict every image of the views that `data.views` names.
 
     A training image is predicted by the classifier that never saw its patient; any other image by the mean of all.
     Patients with an image of another split, those of the benchmarks among them, are never fitted. An observation that
@@ -74,7 +74,7 @@ def predict_labels(
     classifiers = settings.classify.folds if settings.classify.release == "out_of_fold" else 1
     with join_world() as world:
         pixels = PackedImages(packs)
-        images = deal(pixels.known(read_images(ingest)), settings.classify)
+        images = deal(pixels.known(read_images(ingest, settings.data.views)), settings.classify)
         label_files = [*labels, *input_files(ingest, "labels.parquet")]
         chosen_labels = first_source(read_tables(label_files, LABELS), settings.classify.label_sources)
         labelled = image_labels(images.filter("fitted"), chosen_labels)
@@ -117,7 +117,7 @@ def _train_fold(
     if not len(labelled):
         raise UserError(f"classify.folds: fold {number + 1} leaves no training image; use fewer folds")
     task = ClassifyTask(settings, labelled, pixels, number, world)
-    steps = count_steps(settings.optimisation, len(labelled) / settings.optimisation.batch_size)
+    steps = count_steps(settings.optimisation, labelled["study_id"].n_unique() / settings.optimisation.batch_size)
     log.info("%s: %d images, %d steps of %d", task.name, len(labelled), steps, settings.optimisation.batch_size)
     train(task, settings.optimisation, settings.saving, steps, settings.seed, store, world)
     return task, steps

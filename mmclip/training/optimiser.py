@@ -12,7 +12,7 @@ from mmclip.errors import UserError
 
 
 def make_optimiser(module: nn.Module, settings: Optimisation) -> torch.optim.AdamW:
-    """Fused AdamW; matrices decay, biases, norms and single numbers do not.
+    """Fused AdamW; matrices decay, and norms, biases (Swin's table of position biases too) and single numbers do not.
 
     Parameters that the settings freeze get no gradient from here on.
 
@@ -21,18 +21,23 @@ def make_optimiser(module: nn.Module, settings: Optimisation) -> torch.optim.Ada
     """
     for prefix in settings.freeze:
         names = {name.removeprefix("model."): parameter for name, parameter in module.named_parameters()}
-        frozen = [parameter for name, parameter in names.items() if name.startswith(prefix)]
+        whole = prefix.rstrip(".")
+        frozen = [parameter for name, parameter in names.items() if f"{name}.".startswith(f"{whole}.")]
         if not frozen:
             known = sorted({".".join(name.split(".")[:2]) for name in names})
-            raise UserError(f"optimisation.freeze: no parameter starts with {prefix!r}; there are {', '.join(known)}")
+            raise UserError(f"optimisation.freeze: no parameter is below {prefix!r}; there are {', '.join(known)}")
         for parameter in frozen:
             parameter.requires_grad_(False)
-    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    trained = [(name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad]
     if not trained:
         raise UserError("optimisation.freeze: leaves nothing to train")
+    decays = [parameter.ndim >= 2 and "bias" not in name.rpartition(".")[2] for name, parameter in trained]
     groups = [
-        {"params": [parameter for parameter in trained if parameter.ndim >= 2], "weight_decay": settings.weight_decay},
-        {"params": [parameter for parameter in trained if parameter.ndim < 2], "weight_decay": 0.0},
+        {
+            "params": [parameter for (_, parameter), decay in zip(trained, decays, strict=True) if decay is chosen],
+            "weight_decay": settings.weight_decay if chosen else 0.0,
+        }
+        for chosen in (True, False)
     ]
     return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas, fused=True)
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
+import os
+import shutil
 import sys
 import time
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mmclip.errors import UserError
+from mmclip.training.event_file import EventFile
 
 log = logging.getLogger("mmclip.training")
 
@@ -51,14 +58,19 @@ class Curve:
 class Reporter:
     """Tells how far training is: a bar on a terminal, plain lines elsewhere, and files that grow.
 
-    Rows go to metrics.jsonl and, if asked for, to TensorBoard, both in `folder`. A resumed run writes the rows of its
-    checkpoint anew, so that nothing is there twice.
+    Rows go to metrics.jsonl and to TensorBoard's file, both in `folder`; a resumed run writes the rows of its
+    checkpoint anew, so that nothing is there twice. Weights & Biases gets them too if asked for.
 
     Args:
         folder: of the run's checkpoints; None reports nothing (ranks but the first).
         name: of the task.
         start, steps: steps done before, and in all.
         batch_size: samples a step, for the throughput.
+        rows: of the curve so far.
+        wandb: also log to Weights & Biases.
+
+    Raises:
+        UserError: wandb is asked for and not installed.
     """
 
     def __init__(
@@ -69,16 +81,18 @@ class Reporter:
         steps: int,
         batch_size: int,
         rows: list[Row],
-        tensorboard: bool,
+        wandb: bool,
     ) -> None:
         self._name, self._start, self._steps, self._batch_size = name, start, steps, batch_size
         self._began = self._told = time.monotonic()
         self._lines = None if folder is None else (folder / "metrics.jsonl").open("w", encoding="utf-8")
-        self._board = _tensorboard(folder, start) if tensorboard and folder is not None else None
+        self._board = None if folder is None else _new_board(folder / "tensorboard")
+        self._wandb = _wandb_run(folder, name) if wandb and folder is not None else None
         self._bar: Progress | None = None
         if folder is not None and sys.stderr.isatty():
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self._bar = Progress(*columns, TextColumn("{task.fields[note]}"), transient=True)
+            console = Console(stderr=True)
+            self._bar = Progress(*columns, TextColumn("{task.fields[note]}"), console=console, transient=True)
             self._bar.start()
             self._bar.add_task(name, total=steps, completed=start, note="")
         for row in rows:
@@ -87,10 +101,8 @@ class Reporter:
     def add(self, row: Row) -> None:
         """Report a row of the curve."""
         self._write(row)
-        if self._board is not None:
-            for name, value in row.items():
-                if name != "step":
-                    self._board.add_scalar(name, value, row["step"])
+        if self._wandb is not None:
+            self._wandb.log({name: value for name, value in row.items() if name != "step"}, step=int(row["step"]))
 
     def tell(self, step: int, loss: float) -> None:
         """Tell how far the run is, where somebody looks."""
@@ -117,14 +129,27 @@ class Reporter:
                 part.close()
         if self._bar is not None:
             self._bar.stop()
+        if self._wandb is not None:
+            self._wandb.finish(exit_code=0 if kind is None else 1)
 
     def _write(self, row: Row) -> None:
         if self._lines is not None:
             self._lines.write(json.dumps(row) + "\n")
             self._lines.flush()
+        if self._board is not None:
+            self._board.add({name: value for name, value in row.items() if name != "step"}, int(row["step"]))
 
 
-def _tensorboard(folder: Path, start: int) -> Any:
-    from torch.utils.tensorboard import SummaryWriter  # slow to import, and not every run wants it
+def _new_board(folder: Path) -> EventFile:
+    shutil.rmtree(folder, ignore_errors=True)
+    return EventFile(folder)
 
-    return SummaryWriter(log_dir=str(folder / "tensorboard"), purge_step=start + 1)
+
+def _wandb_run(folder: Path, name: str) -> Any:
+    """A run of Weights & Biases, the same again for a run that is resumed. It gets numbers, and no ids or texts."""
+    try:
+        wandb: ModuleType = importlib.import_module("wandb")
+    except ImportError as error:
+        raise UserError("saving.wandb: wandb is not installed; `pip install wandb`, or set it to false") from error
+    mode = os.environ.get("WANDB_MODE", "offline")
+    return wandb.init(project="mmclip", name=name, id=folder.name, resume="allow", dir=str(folder), mode=mode)

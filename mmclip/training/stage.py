@@ -22,10 +22,11 @@ from mmclip.models.tokenizer import load_tokenizer
 from mmclip.tables.files import atomic, read_table, write_json
 from mmclip.tables.labeling import TARGETS
 from mmclip.training.align import Aligner, AlignTask, is_decoupled, make_objectives
+from mmclip.training.card import model_card
 from mmclip.training.checkpoint import Checkpoints, run_digest
 from mmclip.training.distributed import World, barrier, join_world
 from mmclip.training.loop import train
-from mmclip.training.sources import count_steps, data_notes, input_files, read_images, read_studies
+from mmclip.training.sources import count_steps, cut_notes, cut_texts, input_files, read_images, read_studies
 from mmclip.training.tokenizer import train_tokenizer
 
 log = logging.getLogger("mmclip.training")
@@ -76,7 +77,7 @@ def pretrain(
         torch.manual_seed(settings.seed)
         model = DualEncoder.create(settings.model, sources.tokenizer, text_model)
         task = AlignTask(
-            Aligner(model, objectives, settings.optimisation.precision == "bf16"),
+            Aligner(model, objectives, settings.optimisation.precision == "bf16", settings.optimisation.micro_batch),
             batches,
             sources.validation(decoupled, world),
         )
@@ -91,6 +92,16 @@ def pretrain(
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
         }
         log.info("pretrain: %s", ", ".join(f"{name} {value}" for name, value in summary.items() if name != "languages"))
+        cut = cut_texts(batches.corpus, settings.data.text_mix, settings.seed)
+        log.info("pretrain: %s", cut_notes(cut, batches.corpus.max_tokens))
+        summary["cut"] = cut
+        shown = settings.data.model_dump(mode="json", include={"views", "augmentation"})
+        summary["pixels"] = {
+            "datasets": [folder.name for folder in packs],
+            "size": settings.model.image.size,
+            "seed": settings.seed,
+            **shown,
+        }
         files = [*input_files(ingest, "studies.parquet", "images.parquet"), *input_files(packs, "index.parquet")]
         text_files = input_files(
             [text_model] if text_model else [], "config.json", "model.safetensors", "tokenizer.json"
@@ -102,7 +113,11 @@ def pretrain(
         if world.rank == 0:
             with atomic(output) as folder:
                 folder.mkdir()
-                model.save_pretrained(folder / "model", _card(settings, summary, data_notes(ingest)))
+                notes = [cut_notes(cut, batches.corpus.max_tokens)]
+                card = model_card(
+                    output.name, settings, summary, batches.corpus, sources.targets, ingest, text_model, notes
+                )
+                model.save_pretrained(folder / "model", card)
                 write_json(curve, folder / "training_curve.json")
                 write_json(summary, folder / "summary.json")
         barrier()
@@ -122,7 +137,8 @@ class _Sources:
         text_model: Path | None,
     ) -> None:
         self.settings = settings
-        self.ingest, self.files = ingest, corpus
+        self.files = corpus
+        self.images = {split: read_images(ingest, settings.data.views, split) for split in ("train", "val")}
         self.packs = PackedImages(packs)
         self.studies = read_studies(ingest)
         self.targets = read_table(targets, TARGETS)
@@ -138,9 +154,10 @@ class _Sources:
             data or self.settings.data,
             model.image,
             self.packs,
-            read_images(self.ingest, split),
+            self.images[split],
             Corpus.build(texts, self.languages, self.tokenizer, model.text.max_tokens, self.targets),
             self.targets,
+            self.studies,
             batch_size=self.settings.optimisation.batch_size,
             decoupled=decoupled,
             seed=self.settings.seed,
@@ -150,9 +167,10 @@ class _Sources:
 
     def validation(self, decoupled: bool, world: World) -> AlignmentBatches | None:
         """Batches of the validation split with unchanged images; None where there is no such study."""
-        if not len(self.studies.filter(pl.col("split") == "val")) or not len(read_images(self.ingest, "val")):
+        if not len(self.studies.filter(pl.col("split") == "val")) or not len(self.images["val"]):
             return None
-        plain = self.settings.data.model_copy(update={"augmentation": UNCHANGED, "shuffle_pairs": False})
+        changes = {"augmentation": UNCHANGED, "shuffle_pairs": False, "length_buckets": 1}
+        plain = self.settings.data.model_copy(update=changes)
         return self.batches("val", decoupled, world, plain)
 
 
@@ -163,16 +181,3 @@ def _tokenizer(settings: ExperimentSettings, text_model: Path | None, texts: pl.
     if settings.model.text.kind == "pretrained":
         return load_tokenizer(settings.model.text.name)
     return train_tokenizer(texts, settings.tokenizer)
-
-
-def _card(settings: ExperimentSettings, summary: dict[str, Any], notes: list[str]) -> str:
-    objectives = ", ".join(f"{entry.name} (weight {entry.weight:g})" for entry in settings.objectives)
-    lines = [
-        "## Training",
-        f"- objectives: {objectives}",
-        f"- {summary['images']} images, {summary['texts']} texts in {', '.join(summary['languages'])}; "
-        f"{summary['steps']} steps of {summary['batch_size']}, seed {settings.seed}",
-        "- reports in other languages than their own are machine translations that no radiologist has reviewed",
-        *(f"- data: {note}" for note in notes),
-    ]
-    return "\n".join(lines)

@@ -14,8 +14,8 @@ from transformers import AutoModelForMaskedLM, PreTrainedTokenizerFast, XLMRober
 from mmclip.config.models import TextTower
 from mmclip.data.masking import NOT_MASKED, MaskedBatch, MaskedBatches
 from mmclip.errors import UserError
-from mmclip.models.folder import write_text_tower
 from mmclip.models.text_encoder import load_pretrained, scratch_config
+from mmclip.models.towers import write_text_tower
 from mmclip.training.distributed import global_mean
 
 
@@ -64,9 +64,13 @@ class LanguageModel(nn.Module):
     def forward(self, batch: MaskedBatch, step: int) -> dict[str, Tensor]:
         """Mean cross-entropy over the hidden tokens of all ranks, as ``mlm_loss`` or ``tlm_loss``, and accuracy."""
         truth = batch.labels[batch.labels != NOT_MASKED]
-        scores = self.scores(batch)
-        loss = nn.functional.cross_entropy(scores, truth, reduction="sum")
-        right = (scores.detach().argmax(dim=1) == truth).float().sum()
+        if len(batch.input_ids):
+            scores = self.scores(batch)
+            loss = nn.functional.cross_entropy(scores, truth, reduction="sum")
+            right = (scores.detach().argmax(dim=1) == truth).float().sum()
+        else:  # a batch of fewer rows than ranks: encoders refuse to encode nothing
+            loss = 0.0 * next(self.parameters()).sum()
+            right = loss.detach()
         return {
             f"{batch.kind}_loss": global_mean(loss, len(truth)),
             f"{batch.kind}_accuracy": global_mean(right, len(truth)),

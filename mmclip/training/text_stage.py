@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import polars as pl
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from mmclip.config.training import ExperimentSettings
+from mmclip.config.models import TextTower
+from mmclip.config.training import ExperimentSettings, LanguageModelling
 from mmclip.data.corpus import Corpus, distinct_sentences, read_texts
 from mmclip.data.masking import MaskedBatches
 from mmclip.data.ragged import Ints
@@ -22,7 +24,7 @@ from mmclip.tables.files import atomic, write_json
 from mmclip.training.checkpoint import Checkpoints, run_digest
 from mmclip.training.distributed import World, barrier, join_world
 from mmclip.training.loop import train
-from mmclip.training.sources import count_steps, input_files, read_studies
+from mmclip.training.sources import count_steps, cut_notes, cut_texts, input_files, read_studies
 from mmclip.training.text import (
     LanguageModel,
     TextTask,
@@ -30,6 +32,7 @@ from mmclip.training.text import (
     save_language_model,
     score_languages,
 )
+from mmclip.training.text_alignment import score_retrieval
 from mmclip.training.tokenizer import train_tokenizer
 
 log = logging.getLogger("mmclip.training")
@@ -49,8 +52,8 @@ def pretrain_text(
         settings: of an experiment with task text.
         ingest: folders of the data sets, with studies.parquet.
         corpus: corpus shards, of the variant and languages that the settings name.
-        output: folder to write: ``model/`` (for ``AutoModel``), metrics.json (hidden tokens predicted on the validation
-            split, by language, before and after), training_curve.json.
+        output: folder to write: ``model/`` (for ``AutoModel``), metrics.json (on the validation split, by language,
+            before and after: hidden tokens predicted, and English sentences found in it), training_curve.json.
         checkpoints: folder of checkpoints; a stopped run goes on from there.
         threads: CPU threads, where the settings leave it open.
 
@@ -77,10 +80,10 @@ def pretrain_text(
         torch.manual_seed(settings.seed)
         module = LanguageModel(masked_language_model(tower, tokenizer), settings.optimisation.precision == "bf16")
         module.to(world.device)
-        held_out = _held_out(settings, corpus, studies, tokenizer, world)
-        before = score_languages(module, held_out, settings.language_modelling.evaluate) if held_out else {}
+        held_out = _HeldOut.read(settings, corpus, studies, tokenizer, world)
+        before = held_out.score(module) if held_out else {}
         steps = count_steps(settings.optimisation, len(batches.corpus) / settings.optimisation.batch_size)
-        summary = {
+        summary: dict[str, Any] = {
             "texts": len(batches.corpus),
             "sentences": len(batches.corpus.sentence),
             "languages": list(languages),
@@ -92,11 +95,13 @@ def pretrain_text(
         log.info(
             "pretrain-text: %s", ", ".join(f"{name} {value}" for name, value in summary.items() if name != "languages")
         )
-        inputs = [*input_files(ingest, "studies.parquet"), *corpus]
+        summary["cut"] = cut_texts(batches.corpus, settings.data.text_mix, settings.seed)
+        log.info("pretrain-text: %s", cut_notes(summary["cut"], tower.max_tokens))
+        inputs = [*input_files(ingest, "studies.parquet"), *corpus, *_pretrained_files(tower)]
         store = Checkpoints(checkpoints, run_digest(settings, inputs), settings.saving.keep)
         task = TextTask(module, batches)
         curve = train(task, settings.optimisation, settings.saving, steps, settings.seed, store, world)
-        after = score_languages(task.module, held_out, settings.language_modelling.evaluate) if held_out else {}
+        after = held_out.score(task.module) if held_out else {}
         if world.rank == 0:
             with atomic(output) as folder:
                 folder.mkdir()
@@ -131,18 +136,42 @@ def _batches(
     )
 
 
-def _held_out(
-    settings: ExperimentSettings,
-    files: Sequence[Path],
-    studies: pl.DataFrame,
-    tokenizer: PreTrainedTokenizerFast,
-    world: World,
-) -> MaskedBatches | None:
-    """Batches of the validation split; None where there is no such study."""
-    if not len(studies.filter(pl.col("split") == "val")):
-        return None
-    texts = read_texts(files, studies, "val", settings.data.chosen_languages())
-    return _batches(settings, texts, studies, tokenizer, world)
+@dataclass(frozen=True)
+class _HeldOut:
+    """Texts of the validation split, and what is asked of them before and after training."""
+
+    settings: LanguageModelling
+    batches: MaskedBatches
+    texts: pl.DataFrame
+    tokenizer: PreTrainedTokenizerFast
+
+    @classmethod
+    def read(
+        cls,
+        settings: ExperimentSettings,
+        files: Sequence[Path],
+        studies: pl.DataFrame,
+        tokenizer: PreTrainedTokenizerFast,
+        world: World,
+    ) -> _HeldOut | None:
+        """None where the validation split has no study."""
+        if not len(studies.filter(pl.col("split") == "val")):
+            return None
+        texts = read_texts(files, studies, "val", settings.data.chosen_languages())
+        batches = _batches(settings, texts, studies, tokenizer, world)
+        return cls(settings.language_modelling, batches, texts, tokenizer)
+
+    def score(self, module: LanguageModel) -> dict[str, dict[str, float]]:
+        """By language how well hidden tokens are predicted, and English sentences found."""
+        rows = score_languages(module, self.batches, self.settings.evaluate)
+        found = score_retrieval(module.model.base_model, self.tokenizer, self.texts, self.settings.retrieve)
+        return {language: row | found.get(language, {}) for language, row in rows.items()}
+
+
+def _pretrained_files(tower: TextTower) -> list[Path]:
+    """The files of the folder that training goes on from, if it does; a name of the hub stands for itself."""
+    folders = [Path(tower.name)] if tower.kind == "pretrained" else []
+    return input_files(folders, "config.json", "model.safetensors", "tokenizer.json")
 
 
 def _source_languages(corpus: Corpus, studies: pl.DataFrame) -> Ints:

@@ -19,6 +19,7 @@ from mmclip.data.batch import Batch
 from mmclip.data.corpus import Corpus
 from mmclip.data.packed import PackedImages
 from mmclip.data.prefetch import prefetch
+from mmclip.data.sampler import Mixture, choose_languages, choose_sentences, language_weights
 from mmclip.errors import UserError
 from mmclip.observations import OBSERVATIONS
 from mmclip.tables.labeling import TARGETS
@@ -26,10 +27,13 @@ from mmclip.training.tokenizer import train_tokenizer
 
 LANGUAGES = ("eng_Latn", "deu_Latn")
 STUDIES = 30
+STUDIES_TABLE = pl.DataFrame(
+    [{"study_id": f"s{study:02d}", "source": "one" if study < 10 else "two"} for study in range(STUDIES)]
+)
 
 
 class Packs(PackedImages):
-    """Two data sets in memory: the image of study n is flat at grey level n."""
+    """Two data sets in memory: the image of study n is flat at grey level n, and so are its others n + 100, n + 200."""
 
     def __init__(self) -> None:
         self.datasets = ("one", "two")
@@ -41,7 +45,7 @@ class Packs(PackedImages):
         return images
 
     def dataset_of(self, image_id: str) -> str:
-        return "one" if int(image_id[1:]) < 10 else "two"
+        return "one" if int(image_id[1:]) % 100 < 10 else "two"
 
     def read(self, image_ids: Any) -> list[np.ndarray]:
         return [np.full((16, 16), int(name[1:]), np.uint8) for name in image_ids]
@@ -65,6 +69,10 @@ def make(**changes: Any) -> AlignmentBatches:
     options = {"decoupled": True, "batch_size": 8, "seed": 0, "rank": 0, "ranks": 1} | changes
     data = options.pop("data", DataSettings(text_mix=TextMix(one=1, several=1, all=1)))
     unlabelled: set[int] = options.pop("unlabelled", set())
+    limit: int = options.pop("max_tokens", 64)
+    more: dict[int, int] = options.pop("more", {})  # study -> how many further images
+    silent: set[int] = options.pop("silent", {7})  # studies without a text
+    unseen: set[int] = options.pop("unseen", set())  # and without an image
     texts = pl.DataFrame(
         [
             {
@@ -75,12 +83,17 @@ def make(**changes: Any) -> AlignmentBatches:
             }
             for language in LANGUAGES
             for study in range(STUDIES)
-            if (language, study % 3) != ("deu_Latn", 0) and study != 7
+            if (language, study % 3) != ("deu_Latn", 0) and study not in silent
         ],
         schema_overrides={"indices": pl.List(pl.Int32)},
     )
     images = pl.DataFrame(
-        [{"image_id": f"i{study}", "study_id": f"s{study:02d}"} for study in reversed(range(STUDIES))]
+        [
+            {"image_id": f"i{study + 100 * number}", "study_id": f"s{study:02d}"}
+            for number in range(3)
+            for study in reversed(range(STUDIES))
+            if number <= more.get(study, 0) and study not in unseen
+        ]
     )
     rows: list[dict[str, object]] = []
     for study in range(STUDIES):
@@ -93,8 +106,8 @@ def make(**changes: Any) -> AlignmentBatches:
             rows.append({"id": f"s{study:02d}", "kind": "study", "vector": whole, "policy": "x"})
     rows.append({"id": "i5", "kind": "image", "vector": [9.0] * len(OBSERVATIONS), "policy": "x"})
     targets = TARGETS.frame(rows)
-    corpus = Corpus.build(texts, LANGUAGES, train_tokenizer(texts, Tokenizer(vocabulary=300)), 64, targets)
-    return AlignmentBatches(data, ImageTower(size=16), Packs(), images, corpus, targets, **options)
+    corpus = Corpus.build(texts, LANGUAGES, train_tokenizer(texts, Tokenizer(vocabulary=300)), limit, targets)
+    return AlignmentBatches(data, ImageTower(size=16), Packs(), images, corpus, targets, STUDIES_TABLE, **options)
 
 
 def assert_same(one: Batch, two: Batch) -> None:
@@ -213,10 +226,20 @@ def test_several_texts_for_each_image(decoupled: bool) -> None:
 
 
 def test_shuffled_pairs_are_wrong_pairs_with_all_images() -> None:
-    true = dict(zip(make().images.ids, make().images.study.tolist(), strict=True))
-    shuffled = make(data=DataSettings(shuffle_pairs=True), decoupled=False)
-    moved = [true[name] != study for name, study in zip(shuffled.images.ids, shuffled.images.study, strict=True)]
-    assert np.mean(moved) > 0.8 and sorted(shuffled.images.study) == sorted(set(true.values()) - {true["i7"]})
+    more = {4: 2, 20: 1, 21: 2}
+    shuffled = make(data=DataSettings(shuffle_pairs=True), decoupled=False, more=more, batch_size=29)
+    told: dict[str, set[str]] = {}
+    for step in range(20):
+        batch = shuffled(step)
+        assert torch.equal(batch.image_study, batch.text_study), "the texts fit what is told of the image"
+        told_of = [name[1:3] for name in batch.text_ids]
+        assert sorted(told_of) == [f"{study:02d}" for study in range(STUDIES) if study != 7]
+        for name, other, target in zip(batch.image_ids, told_of, batch.image_targets, strict=True):
+            own = f"{int(name[1:]) % 100:02d}"
+            told.setdefault(own, set()).add(other)
+            assert target[1:4].max() == (9 if other == "05" else int(other) + 1), "i5 has labels of its own"
+    assert all(len(others) == 1 for others in told.values()), "always the same wrong one"
+    assert np.mean([others != {own} for own, others in told.items()]) > 0.8
 
 
 def test_data_set_weights() -> None:
@@ -233,8 +256,118 @@ def test_nothing_to_sample_is_an_error() -> None:
     for decoupled, lack in ((True, "soft labels"), (False, "a text of their study")):
         with pytest.raises(UserError, match=f"none of 20 images has {lack}"):
             AlignmentBatches(
-                *(DataSettings(), ImageTower(size=16), Packs(), images, corpus, targets),
+                *(DataSettings(), ImageTower(size=16), Packs(), images, corpus, targets, STUDIES_TABLE),
                 batch_size=4,
                 decoupled=decoupled,
                 seed=0,
             )
+
+
+MORE = {1: 2, 2: 1, 15: 2, 16: 2, 17: 1}
+
+
+@pytest.mark.parametrize("decoupled", [True, False])
+def test_one_image_a_study_draws_what_the_mixtures_draw(decoupled: bool) -> None:
+    """Nothing of a draw is about views, data sets of texts or buckets where there is nothing to choose."""
+    batches = make(decoupled=decoupled, seed=3)
+    sizes = np.bincount(batches.images.dataset).tolist()
+    counts = np.bincount(batches.corpus.language).tolist()
+    weights = language_weights(counts, batches.data.alpha)
+    for step in range(5):
+        batch = batches(step)
+        images = Mixture(sizes, sizes, 3, "images").take(8 * step, 8)[0]
+        assert batch.image_ids == [batches.images.ids[image] for image in images]
+        if decoupled:
+            texts = Mixture(counts, weights.tolist(), 3, "texts").take(8 * step, 8)[0]
+        else:
+            options = batches.text_of[batches.images.study[images]]
+            texts = options[np.arange(8), choose_languages(options >= 0, weights, 3, "language", step)]
+        assert batch.text_study.tolist() == batches.corpus.study[texts].tolist()
+        shown, _ = choose_sentences(batches.corpus.counts(texts), batches.data.text_mix, 3, "sentences", step)
+        assert (batch.text_targets > 0).sum(dim=1).tolist() == shown.tolist()
+
+
+@pytest.mark.parametrize("decoupled", [True, False])
+def test_studies_with_several_images_do_not_weigh_more(decoupled: bool) -> None:
+    batches = make(decoupled=decoupled, more=MORE, batch_size=15, silent=set())
+    assert batches.steps_per_epoch == 2 and len(batches.images) == STUDIES + sum(MORE.values())
+    seen = Counter[str]()
+    for epoch in range(30):
+        names = [name for step in (2 * epoch, 2 * epoch + 1) for name in batches(step).image_ids]
+        assert sorted(int(name[1:]) % 100 for name in names) == list(range(STUDIES)), "each study once an epoch"
+        seen.update(names)
+    assert set(seen) == set(batches.images.ids), "and in the end every image"
+    again = make(decoupled=decoupled, more=MORE, batch_size=15, silent=set())
+    assert_same(again(41), batches(41))
+
+
+def test_an_image_keeps_its_own_labels_among_others_of_its_study() -> None:
+    batches = make(more={5: 2}, batch_size=30)
+    found: dict[str, set[float]] = {}
+    for step in range(20):
+        batch = batches(step)
+        for name, target in zip(batch.image_ids, batch.image_targets[:, 1:4].max(dim=1).values, strict=True):
+            found.setdefault(name, set()).add(float(target))
+    assert found["i5"] == {9.0} and found["i105"] == found["i205"] == {6.0}
+
+
+def test_pairs_images_alone_and_texts_alone_mix_by_their_weights() -> None:
+    """Of data set one only images, of two only texts are left; drawn apart, both are used, each side by its weight."""
+    kinds = {"silent": set(range(10)), "unseen": set(range(10, 30))}
+    batch = make(batch_size=30, **kinds)(0)
+    assert {int(name[1:]) for name in batch.image_ids} == set(range(10))
+    assert {int(name[1:3]) for name in batch.text_ids} <= set(range(10, 30))
+    data = DataSettings(image_weights={"one": 3, "two": 1}, text_weights={"one": 1, "two": 4})
+    mixed = make(data=data, batch_size=30)
+    batches = [mixed(step) for step in range(40)]
+    images = [int(name[1:]) < 10 for batch in batches for name in batch.image_ids]
+    texts = [int(name[1:3]) < 10 for batch in batches for name in batch.text_ids]
+    assert abs(np.mean(images) - 0.75) < 0.02 and abs(np.mean(texts) - 0.2) < 0.02
+    with pytest.raises(UserError, match=r"data\.text_weights: pairs have the texts of their images"):
+        make(data=data, decoupled=False)
+
+
+def rows_of(batch: Batch) -> list[tuple[str, tuple[int, ...], tuple[float, ...]]]:
+    """Each text with its tokens and its labels."""
+    return [
+        (name, tuple(ids[mask.bool()].tolist()), tuple(target.tolist()))
+        for name, ids, mask, target in zip(
+            batch.text_ids, batch.input_ids, batch.attention_mask, batch.text_targets, strict=True
+        )
+    ]
+
+
+@pytest.mark.parametrize("decoupled", [True, False])
+@pytest.mark.parametrize("many", [1, 3])
+def test_length_buckets_deal_out_the_same_samples(decoupled: bool, many: int) -> None:
+    plain, dealt = (
+        make(decoupled=decoupled, data=DataSettings(length_buckets=number, texts_per_image=many)) for number in (1, 4)
+    )
+    padded = [0, 0]
+    for window in range(6):
+        one, two = ([batches(4 * window + place) for place in range(4)] for batches in (plain, dealt))
+        for side, batches in enumerate((one, two)):
+            padded[side] += sum(int((batch.attention_mask == 0).sum()) for batch in batches)
+        assert sorted(row for batch in one for row in rows_of(batch)) == sorted(
+            row for batch in two for row in rows_of(batch)
+        )
+        if decoupled:
+            assert [batch.image_ids for batch in one] == [batch.image_ids for batch in two]
+        else:
+            assert sorted(name for batch in one for name in batch.image_ids) == sorted(
+                name for batch in two for name in batch.image_ids
+            )
+            for batch in two:
+                assert torch.equal(batch.text_study, batch.image_study.repeat_interleave(many))
+    assert padded[1] < padded[0] * (0.6 if decoupled or many == 1 else 1.0)
+
+
+def test_buckets_do_not_depend_on_ranks_threads_or_where_a_run_began() -> None:
+    data = DataSettings(length_buckets=3)
+    whole, late = make(data=data), make(data=data)
+    assert_same(late(7), whole(7))
+    for one, two in zip(prefetch(whole, 0, 9, 0), prefetch(make(data=data), 0, 9, 3), strict=True):
+        assert_same(one, two)
+    parts = [make(data=data, rank=rank, ranks=2)(4) for rank in range(2)]
+    assert [row for part in parts for row in rows_of(part)] == rows_of(whole(4))
+    assert torch.equal(torch.cat([part.pixels for part in parts]), whole(4).pixels)

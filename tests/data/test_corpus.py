@@ -160,3 +160,21 @@ def test_a_sentence_without_labels_is_named(texts: pl.DataFrame) -> None:
     with pytest.raises(UserError, match="'s2/0' does not have 14 entries"):
         Corpus.build(texts, LANGUAGES, tokenizer, 30, targets(SENTENCE_VECTORS | {"s2/0": [1.0]}))
     assert not Corpus.build(texts, LANGUAGES, tokenizer, 30).vectors.any()
+
+
+def test_the_share_of_texts_that_are_cut_by_language(texts: pl.DataFrame) -> None:
+    tokenizer = train_tokenizer(texts, Tokenizer(vocabulary=300))
+    lengths = [len(tokenizer(" ".join(sentences))["input_ids"]) for sentences in texts["sentences"]]
+    assert len(set(lengths)) == 3, "three texts of three lengths: German, English and English"
+    for limit in range(3, max(lengths) + 2):
+        corpus = Corpus.build(texts, (*LANGUAGES, "spa_Latn"), tokenizer, limit)
+        german, *english = (length > limit for length in lengths)
+        every = np.arange(3)
+        counts = corpus.counts(every)
+        whole = ranges(np.zeros_like(counts), counts)
+        found = {"deu_Latn": float(german), "eng_Latn": sum(english) / 2, "spa_Latn": 0.0}
+        assert corpus.cut(every, counts, whole) == found
+        assert corpus.cut(every[:1], counts[:1], whole[:2]) == found | {"eng_Latn": 0.0}
+        places = corpus.places(every, counts, whole)
+        assert corpus.lengths(places, counts).tolist() == [min(length, limit) for length in lengths]
+        assert corpus.lengths(places, counts).tolist() == corpus.ids(places, counts)[1].sum(dim=1).tolist()

@@ -179,7 +179,7 @@ def experiment(task: str, **changes: Any) -> ExperimentSettings:
             "threads": 1,
             "workers": 1,
         },
-        "saving": {"every": 10, "log_every": 4, "tensorboard": False},
+        "saving": {"every": 10, "log_every": 4},
     }
     if task == "align":
         values["objectives"] = [{"name": "three_m_clip", "settings": {"label_scale": 10}}]

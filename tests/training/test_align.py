@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 from torch import Tensor, nn
 
@@ -148,10 +149,18 @@ def test_norms_and_biases_do_not_decay_and_frozen_parts_stay() -> None:
     assert [p.ndim for p in decayed["params"]] == [2] and decayed["weight_decay"] == 0.3
     assert len(plain["params"]) == 3 and plain["weight_decay"] == 0.0
     assert not any(p.requires_grad for p in module[2].parameters())
-    with pytest.raises(UserError, match=r"no parameter starts with 'text\.'; there are 0\.bias"):
+    with pytest.raises(UserError, match=r"no parameter is below 'text\.'; there are 0\.bias"):
         make_optimiser(nn.Sequential(nn.Linear(2, 2)), Optimisation(steps=1, freeze=("text.",)))
     with pytest.raises(UserError, match="leaves nothing to train"):
         make_optimiser(nn.Sequential(nn.Linear(2, 2)), Optimisation(steps=1, freeze=("0",)))
+
+
+def test_position_biases_do_not_decay() -> None:
+    swin = timm.create_model("swin_tiny_patch4_window7_224", pretrained=False, num_classes=0, depths=(1, 1, 1, 1))
+    plain = {id(parameter) for parameter in make_optimiser(swin, Optimisation(steps=1)).param_groups[1]["params"]}
+    names = {name: id(parameter) in plain for name, parameter in swin.named_parameters()}
+    assert names["layers.0.blocks.0.attn.relative_position_bias_table"] and names["layers.0.blocks.0.norm1.weight"]
+    assert not names["layers.0.blocks.0.attn.qkv.weight"] and not names["patch_embed.proj.weight"]
 
 
 def test_a_diverging_run_stops_and_names_step_and_ids(
@@ -214,7 +223,7 @@ def test_a_bag_of_words_trains_too(small: SmallData, tmp_path: Path) -> None:
 
 
 def test_metrics_lines_and_tensorboard_are_written(small: SmallData, tmp_path: Path) -> None:
-    stage(experiment("align", saving={"tensorboard": True}, optimisation={"steps": 8}), small, tmp_path)
+    stage(experiment("align", optimisation={"steps": 8}), small, tmp_path)
     run = next((tmp_path / "checkpoints").iterdir())
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert lines == json.loads((tmp_path / "out" / "training_curve.json").read_text())

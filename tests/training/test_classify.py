@@ -18,6 +18,7 @@ from mmclip.errors import UserError
 from mmclip.models.label_classifier import LabelClassifier
 from mmclip.observations import COLUMNS, OBSERVATIONS
 from mmclip.tables.files import read_table, read_tables, write_table
+from mmclip.tables.ingest import VIEWS
 from mmclip.tables.labeling import LABELS, PREDICTIONS
 from mmclip.training import out_of_fold
 from mmclip.training.classify import (
@@ -89,7 +90,7 @@ def test_folds_are_of_patients_and_nearly_equal() -> None:
 
 def fitted_patients(small: SmallData) -> set[str]:
     """Those of the training split, but for the ones who have an image in another split too, as some have here."""
-    images = read_images(small.ingest)
+    images = read_images(small.ingest, VIEWS)
     held_out = set(images.filter(pl.col("split") != "train")["patient_id"])
     fitted = set(images["patient_id"]) - held_out
     assert fitted and held_out & set(images.filter(pl.col("split") == "train")["patient_id"])
@@ -136,7 +137,7 @@ def test_temperatures_are_fitted_on_training_patients_of_other_folds(
     settings = experiment("classify", classify={"folds": 3})
     out = tmp_path / "predictions.parquet"
     summary = predict_labels(settings, small.ingest, small.packs, small.labels, out, tmp_path / "checkpoints", 1)
-    images = read_images(small.ingest).filter(pl.col("patient_id").is_in(list(fitted_patients(small))))
+    images = read_images(small.ingest, VIEWS).filter(pl.col("patient_id").is_in(list(fitted_patients(small))))
     fold = np.array([fold_of(patient, 3) for patient in images["patient_id"]])
     assert [len(logits) for logits, _ in seen] == [int((fold != number).sum()) for number in range(3)]
     labels = first_source(read_tables(list(small.labels), LABELS), ["rules"])
@@ -160,7 +161,7 @@ def test_in_sample_is_the_naive_form(small: SmallData, tmp_path: Path) -> None:
     rows = [label_row(f"s{number:03d}", edema=int(random.integers(2))) for number in range(40)]
     write_table(LABELS.frame(rows), tmp_path / "labels.parquet", LABELS)
     truth = np.array([row["edema"] for row in rows])
-    fitted = read_images(small.ingest)["patient_id"].is_in(list(fitted_patients(small))).to_numpy()
+    fitted = read_images(small.ingest, VIEWS)["patient_id"].is_in(list(fitted_patients(small))).to_numpy()
     plain = {"rotate": 0, "scale": (1, 1), "translate": 0, "brightness": 0, "contrast": 0}
     for release in ("in_sample", "out_of_fold"):
         settings = experiment(
@@ -187,7 +188,7 @@ def test_labels_that_fit_nothing_are_an_error(small: SmallData, tmp_path: Path) 
 def test_batches_are_functions_of_the_step(small: SmallData) -> None:
     packs = PackedImages(small.packs)
     labels = first_source(read_tables(list(small.labels), LABELS), ["rules"])
-    labelled = image_labels(read_images(small.ingest, "train"), labels)
+    labelled = image_labels(read_images(small.ingest, VIEWS, "train"), labels)
     alone = World(0, 1, torch.device("cpu"))
     tasks = [ClassifyTask(experiment("classify"), labelled, packs, 0, alone) for _ in range(2)]
     tasks[0].batch(9)
@@ -196,3 +197,22 @@ def test_batches_are_functions_of_the_step(small: SmallData) -> None:
         torch.equal(one.pixels, two.pixels) and torch.equal(one.classes, two.classes) and one.image_ids == two.image_ids
     )
     assert not math.isclose(float(one.pixels.float().std()), 0)
+
+
+def test_a_study_with_several_images_counts_once(small: SmallData) -> None:
+    packs = PackedImages(small.packs)
+    labels = first_source(read_tables(list(small.labels), LABELS), ["rules"])
+    labelled = image_labels(read_images(small.ingest, VIEWS, "train"), labels).head(12)
+    merged = labelled.with_columns(
+        study_id=pl.when(pl.int_range(pl.len()) < 7).then(pl.lit("one")).otherwise("study_id")
+    )
+    many = set(merged["image_id"].head(7))
+    task = ClassifyTask(
+        experiment("classify", optimisation={"batch_size": 6}), merged, packs, 0, World(0, 1, torch.device("cpu"))
+    )
+    seen: set[str] = set()
+    for step in range(80):
+        names = task.batch(step).image_ids
+        assert len(many.intersection(names)) == 1 and len(set(names)) == 6
+        seen.update(names)
+    assert seen == set(merged["image_id"])

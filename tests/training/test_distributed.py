@@ -15,9 +15,18 @@ import polars as pl
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from mmclip.training.classify_stage import predict_labels
-from mmclip.training.distributed import any_rank, global_mean, join_world
+from mmclip.training.distributed import (
+    any_rank,
+    global_mean,
+    join_world,
+    largest,
+    sum_gradients,
+    take_buffers_of_first,
+    take_weights_of_first,
+)
 from mmclip.training.stage import pretrain
 from mmclip.training.text_stage import pretrain_text
 from tests.training.conftest import SmallData, experiment
@@ -37,12 +46,15 @@ def run(task: str, data: SmallData, root: Path) -> None:
     """Six steps; layer norms and no dropout, whose values a split of the batch does not change."""
     image = {"name": "test_convnext", "size": 32}
     changes: dict[str, Any] = {"model": {"image": image, "text": NO_DROPOUT, "projection": 8}, "classify": {"folds": 2}}
+    optimisation = {"steps": 6, "batch_size": 13, "learning_rate": 1e-2}
+    if task == "cached":
+        optimisation["micro_batch"] = 3
     if task == "clip":
         changes["objectives"] = [{"name": "clip"}, {"name": "medclip", "weight": 0.5}]
         changes["sampling"] = "paired"
     settings = experiment(
-        "align" if task == "clip" else task,
-        optimisation={"steps": 6, "batch_size": 13, "learning_rate": 1e-2},
+        "align" if task in ("clip", "cached") else task,
+        optimisation=optimisation,
         **changes,
     )
     common: dict[str, Any] = {"ingest": data.ingest, "output": root / task, "checkpoints": root / "checkpoints"}
@@ -63,10 +75,11 @@ from tests.training.conftest import SmallData
 from mmclip.training.distributed import join_world
 with join_world():
     test_distributed.check_sums()
+    test_distributed.check_gradients()
     for task in {tasks!r}:
         test_distributed.run(task, {data!r}, Path({root!r}))
 """
-TASKS = ("align", "clip", "text", "classify")
+TASKS = ("align", "clip", "cached", "text", "classify")
 
 
 def check_sums() -> None:
@@ -77,7 +90,30 @@ def check_sums() -> None:
         assert float(mean.detach()) == pytest.approx((1 + 4 + 9 + 100) / 4)
         (gradient,) = torch.autograd.grad(mean, values)
         torch.testing.assert_close(gradient, 2 * values.detach() / 4)
-        assert any_rank(world.rank == 1, world.device) and not any_rank(False, world.device)
+        assert any_rank(world.rank == 1) and not any_rank(False) and largest(3 + world.rank) == 4
+
+
+def check_gradients() -> None:
+    """Runs on both ranks: gradients are summed, whoever has them; buffers and first weights are those of rank 0."""
+    with join_world() as world:
+        module = nn.ModuleDict({name: nn.BatchNorm1d(3) for name in ("both", "second", "none")})
+        module["wide"] = nn.Linear(1, 9 << 20, bias=False)  # more than a bucket
+        for parameter in module.parameters():
+            nn.init.constant_(parameter, world.rank + 1.0)
+        module["both"].running_mean += world.rank + 5
+        take_weights_of_first(module)
+        assert all(bool((parameter == 1).all()) for parameter in module.parameters())
+        for name in ("both", "wide", *(["second"] if world.rank else [])):
+            for parameter in module[name].parameters():
+                parameter.grad = torch.full_like(parameter, 10.0**world.rank)
+        sum_gradients(module)
+        expected = {"both": 11.0, "second": 10.0, "wide": 11.0}
+        for name, value in expected.items():
+            assert all(bool((parameter.grad == value).all()) for parameter in module[name].parameters())
+        assert all(parameter.grad is None for parameter in module["none"].parameters())
+        module["both"].num_batches_tracked += 3 - world.rank
+        take_buffers_of_first(module)
+        assert bool((module["both"].running_mean == 5).all()) and int(module["both"].num_batches_tracked) == 3
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +142,7 @@ def outputs(small: SmallData, tmp_path_factory: pytest.TempPathFactory) -> tuple
     return one, two
 
 
-@pytest.mark.parametrize("task", ["align", "clip", "text"])
+@pytest.mark.parametrize("task", ["align", "clip", "cached", "text"])
 def test_two_ranks_train_what_one_does(outputs: tuple[Path, Path], task: str) -> None:
     one, two = (load_file(root / task / "model" / "model.safetensors") for root in outputs)
     assert one.keys() == two.keys()

@@ -8,13 +8,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
+from mmclip import provenance
 from mmclip.config.training import ExperimentSettings
 from mmclip.errors import UserError
+from mmclip.training.align import Aligner
 from mmclip.training.checkpoint import Checkpoints, run_digest
 from mmclip.training.classify_stage import predict_labels
 from mmclip.training.loop import Interrupted
@@ -35,15 +39,20 @@ DROPOUT = {
 }
 
 
-def settings_of(task: str) -> ExperimentSettings:
-    """Batch norm, dropout and augmentation: everything that has a state or draws numbers."""
+def settings_of(task: str, **optimisation: Any) -> ExperimentSettings:
+    """Batch norm, dropout and augmentation, and a moving average: everything that has a state or draws numbers."""
     image = {"name": "test_resnet", "size": 32}
-    return experiment(task, model={"image": image, "projection": 8, **DROPOUT}, classify={"folds": 2})
+    return experiment(
+        task,
+        model={"image": image, "projection": 8, **DROPOUT},
+        classify={"folds": 2},
+        optimisation={"ema": 0.9, **optimisation},
+    )
 
 
-def run(task: str, data: SmallData, root: Path) -> Path:
+def run(task: str, data: SmallData, root: Path, **optimisation: Any) -> Path:
     """Train `task` with checkpoints and output below `root`; returns the output."""
-    settings, common = settings_of(task), {"ingest": data.ingest, "checkpoints": root / "checkpoints"}
+    settings, common = settings_of(task, **optimisation), {"ingest": data.ingest, "checkpoints": root / "checkpoints"}
     if task == "align":
         files = {"packs": data.packs, "corpus": data.corpus, "targets": data.targets}
         pretrain(settings, output=root / "out", **common, **files)  # type: ignore[arg-type]
@@ -124,6 +133,64 @@ def test_sigterm_saves_and_leaves(small: SmallData, tmp_path: Path, monkeypatch:
     assert run("align", small, tmp_path / "stopped").read_bytes() == whole.read_bytes()
 
 
+@pytest.mark.parametrize("asked", [3, 25])
+def test_a_long_step_is_given_up_within_the_grace(
+    asked: int, small: SmallData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGTERM between two micro-batches, of the first step or a later one: what is saved is the state before it."""
+    whole = run("align", small, tmp_path / "whole", micro_batch=5)
+    embed, calls = Aligner._embed_images, []
+
+    def embed_and_ask(self: Aligner, pixels: torch.Tensor) -> torch.Tensor:
+        calls.append(torch.is_grad_enabled())
+        if len(calls) == asked:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return embed(self, pixels)
+
+    monkeypatch.setattr(Aligner, "_embed_images", embed_and_ask)
+    done = (asked - 1) // 6  # three micro-batches of 12 images, in two passes
+    with pytest.raises(Interrupted, match=f"stopped after step {done} of 20; start it again"):
+        run("align", small, tmp_path / "stopped", micro_batch=5)
+    assert len(calls) == asked, "no micro-batch was embedded after the signal"
+    monkeypatch.undo()
+    assert run("align", small, tmp_path / "stopped", micro_batch=5).read_bytes() == whole.read_bytes()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 16 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)], check=True)
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.needs("root")
+def test_a_full_disk_leaves_the_checkpoint_before(
+    small: SmallData, tmp_path: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run("align", small, tmp_path / "whole")
+    save, filler = Checkpoints.save, small_disk / "filler"
+
+    def fill_and_save(self: Checkpoints, step: int, *rest: Any) -> None:
+        if step == 20:
+            free = os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize
+            filler.write_bytes(b"x" * (free - 2**17))
+        save(self, step, *rest)
+
+    monkeypatch.setattr(Checkpoints, "save", fill_and_save)
+    with pytest.raises(UserError, match=r"step-000000020: cannot write it \(No space left on device\)"):
+        run("align", small, small_disk)
+    monkeypatch.undo()
+    store = next((small_disk / "checkpoints").iterdir())
+    assert [folder.name for folder in store.glob("*step-*")] == ["step-000000010"], "and nothing half-written"
+    with pytest.raises(UserError, match="No space left on device"):
+        run("align", small, small_disk)
+    filler.unlink()
+    assert run("align", small, small_disk).read_bytes() == whole.read_bytes()
+
+
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(small: SmallData, tmp_path: Path) -> None:
     whole = run("align", small, tmp_path / "whole")
     newest = next((tmp_path / "whole" / "checkpoints").glob("*/step-000000020"))
@@ -165,7 +232,7 @@ def test_the_lock_of_a_dead_trainer_is_free(tmp_path: Path) -> None:
     raise AssertionError("the lock outlived its holder")
 
 
-def test_the_digest_is_of_what_decides_the_result(small: SmallData) -> None:
+def test_the_digest_is_of_what_decides_the_result(small: SmallData, monkeypatch: pytest.MonkeyPatch) -> None:
     base = run_digest(experiment("align"), small.corpus)
     assert base == run_digest(experiment("align", saving={"every": 3}, optimisation={"workers": 3}), small.corpus)
     others = {
@@ -175,3 +242,8 @@ def test_the_digest_is_of_what_decides_the_result(small: SmallData) -> None:
         run_digest(experiment("align"), small.corpus, "fold 1"),
     }
     assert len(others) == 4 and base not in others
+    asked: list[tuple[str, tuple[str, ...]]] = []
+    monkeypatch.setattr(provenance, "digest", lambda *names: asked.append(names) or "another code")
+    assert run_digest(experiment("align"), small.corpus) not in {base, *others}
+    run_digest(experiment("text"), [])
+    assert asked == [("pretrain", ("mmclip.objectives.three_m_clip",)), ("pretrain_text", ())]

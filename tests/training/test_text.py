@@ -21,6 +21,7 @@ from mmclip.errors import UserError
 from mmclip.models.dual_encoder import DualEncoder
 from mmclip.training.sources import read_studies
 from mmclip.training.text import LanguageModel, masked_language_model
+from mmclip.training.text_alignment import nearest_is_translation, parallel_sentences, sentence_features
 from mmclip.training.text_stage import pretrain_text
 from mmclip.training.tokenizer import SPECIAL, train_tokenizer
 from tests.training.conftest import LANGUAGES, SENTENCES, SmallData, experiment
@@ -160,6 +161,77 @@ def test_positions_of_the_second_sentence_may_start_again(small: SmallData) -> N
         assert set(places[length:].tolist()) <= {1}
 
 
+def pieces(ids: list[int]) -> list[tuple[int, ...]]:
+    """The texts or pairs of a row, by the start token of each."""
+    starts = [place for place, token in enumerate(ids) if token == 0]
+    return [tuple(ids[start:end]) for start, end in zip(starts, [*starts[1:], len(ids)], strict=True)]
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_packed_rows_hold_the_same_texts_up_to_the_limit(small: SmallData, step: int) -> None:
+    plain, packed = (batches(small, pack=pack)[0](step) for pack in (False, True))
+    whole = [torch.where(one.labels == NOT_MASKED, one.input_ids, one.labels) for one in (plain, packed)]
+    texts = [
+        sorted(
+            piece for row, mask in zip(ids, one.attention_mask, strict=True) for piece in pieces(row[mask > 0].tolist())
+        )
+        for ids, one in zip(whole, (plain, packed), strict=True)
+    ]
+    assert texts[0] == texts[1] and sorted(plain.text_ids) == sorted(packed.text_ids)
+    assert len(packed.input_ids) < len(plain.input_ids) / 2 and packed.input_ids.shape[1] <= 250
+    hidden = [sorted(one.labels[one.labels != NOT_MASKED].tolist()) for one in (plain, packed)]
+    assert hidden[0] == hidden[1], "the same tokens are hidden"
+    assert len(packed.languages) == len(packed.input_ids)
+
+
+@pytest.mark.parametrize("pack", [False, True])
+def test_ranks_share_the_rows_of_a_batch(small: SmallData, pack: bool) -> None:
+    made, _ = batches(small, pack=pack)
+    whole = made(1)
+    parts = []
+    for rank in range(5):
+        made.rank, made.ranks = rank, 5
+        parts.append(made(1))
+    assert sorted(text for part in parts for text in part.text_ids) == sorted(whole.text_ids)
+    counts = [len(part.input_ids) for part in parts]
+    assert sum(counts) == len(whole.input_ids) and max(counts) - min(counts) <= 1
+    labels = [one.labels[one.labels != NOT_MASKED] for one in (whole, *parts)]
+    assert sorted(torch.cat(labels[1:]).tolist()) == sorted(labels[0].tolist())
+
+
+def test_a_rank_without_a_row_has_no_loss(small: SmallData) -> None:
+    made, tokenizer = batches(small)
+    made.rank, made.ranks = 40, 41
+    batch = made(0)
+    assert len(batch.input_ids) == 0
+    tower = experiment("text").model.text.model_copy(update={"max_tokens": 250})
+    losses = LanguageModel(masked_language_model(tower, tokenizer), bf16=True)(batch, 0)
+    losses["mlm_loss"].backward()  # type: ignore[no-untyped-call]
+    assert losses["mlm_loss"] == 0
+
+
+def test_languages_are_drawn_by_the_power_of_their_share(small: SmallData) -> None:
+    made, _ = batches(small)
+    counts = np.bincount(made.corpus.language)
+    expected = counts**0.3 / (counts**0.3).sum()
+    drawn = [code for step in range(0, 400, 2) for code in made(step).languages]
+    shares = [drawn.count(code) / len(drawn) for code in LANGUAGES]
+    np.testing.assert_allclose(shares, expected, atol=0.02)
+
+
+def test_both_sides_of_a_pair_are_hidden(small: SmallData) -> None:
+    made, _ = batches(small)
+    sides = np.zeros(2)
+    for step in range(1, 20, 2):
+        batch = made(step)
+        whole = torch.where(batch.labels == NOT_MASKED, batch.input_ids, batch.labels)
+        for row, labels in zip(whole.tolist(), batch.labels, strict=True):
+            middle = row.index(2)
+            hidden = (labels != NOT_MASKED).numpy()
+            sides += [hidden[:middle].sum(), hidden[middle:].sum()]
+    assert sides.min() > 0.3 * sides.sum()
+
+
 def test_the_loss_is_cross_entropy_at_hidden_tokens(small: SmallData) -> None:
     made, tokenizer = batches(small)
     tower = experiment("text").model.text.model_copy(update={"dropout": 0.0, "max_tokens": 250})
@@ -197,6 +269,8 @@ def test_pretraining_learns_reports_and_saves_a_tower(small: SmallData, tmp_path
         before, after = metrics["before"][language], metrics["after"][language]
         assert after["mlm_loss"] < before["mlm_loss"] - 0.5 and after["mlm_accuracy"] > before["mlm_accuracy"]
         assert after["mlm_tokens"] == before["mlm_tokens"] and "tlm_loss" in after
+        assert (after.get("sentences") == 4) == (language != "eng_Latn"), "four sentences, each looked for once"
+        assert language == "eng_Latn" or 0 <= after["sentence_recall"] <= 1
     curve = json.loads((tmp_path / "out" / "training_curve.json").read_text())
     assert curve[-1]["step"] == 150 and {"mlm_loss", "tlm_loss", "mlm_accuracy"} <= curve[0].keys()
     assert isinstance(AutoModelForMaskedLM.from_pretrained(tmp_path / "out" / "model"), torch.nn.Module)
@@ -205,6 +279,56 @@ def test_pretraining_learns_reports_and_saves_a_tower(small: SmallData, tmp_path
     dual = DualEncoder.create(settings.model, tokenizer, tmp_path / "out" / "model")
     weights = dual.text.backbone.state_dict()  # type: ignore[union-attr]
     assert all(torch.equal(weights[name], value) for name, value in tower.state_dict().items())
+
+
+def test_a_model_is_continued_where_it_was(small: SmallData, tmp_path: Path) -> None:
+    """As XLM-R is: its weights and its tokenizer, from a folder."""
+    first = experiment("text", model={"text": {"kind": "scratch", "layers": 1, "width": 16, "heads": 2,
+                                               "feedforward": 32, "max_tokens": 40, "dropout": 0.0}})  # fmt: skip
+    pretrain_text(first, small.ingest, small.corpus, tmp_path / "one", tmp_path / "checkpoints", 1)
+    text = {"kind": "pretrained", "name": str(tmp_path / "one/model"), "max_tokens": 40, "dropout": 0.0}
+    second = experiment("text", model={"text": text}, optimisation={"steps": 40})
+    pretrain_text(second, small.ingest, small.corpus, tmp_path / "two", tmp_path / "checkpoints", 1)
+    one, two = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("one", "two"))
+    assert two["before"] == one["after"] and two["vocabulary"] == one["vocabulary"]
+    means = [np.mean([row["mlm_loss"] for row in two[when].values()]) for when in ("before", "after")]
+    assert means[1] < means[0]
+
+
+def test_parallel_sentences_are_distinct_on_both_sides() -> None:
+    rows = [
+        ("a", "eng_Latn", ["No effusion.", "Clear."], [0, 1]),
+        ("a", "deu_Latn", ["Kein Erguss.", "Frei."], [0, 1]),
+        ("b", "eng_Latn", ["No effusion.", "Lungs are clear."], [0, 1]),
+        ("b", "deu_Latn", ["Kein Erguß.", "Frei."], [0, 1]),
+        ("c", "eng_Latn", ["Untranslated."], [0]),
+    ]
+    texts = pl.DataFrame(rows, schema=["study_id", "language", "sentences", "indices"], orient="row")
+    english, german = parallel_sentences(texts, "deu_Latn", 10)
+    assert len(english) == len(set(english)) == len(german) == len(set(german)) == 2
+    assert "No effusion." in english and "Frei." in german and "Untranslated." not in english
+    assert parallel_sentences(texts.reverse(), "deu_Latn", 10) == (english, german)
+    assert len(parallel_sentences(texts, "deu_Latn", 1)[0]) == 1
+
+
+def test_retrieval_is_the_share_of_translations_found_first() -> None:
+    english = np.eye(4, dtype=np.float32)
+    other = english[[0, 1, 3, 2]]
+    assert nearest_is_translation(english, other).tolist() == [1, 1, 0, 0]
+    alike = np.ones((4, 4), np.float32)
+    assert nearest_is_translation(alike, alike).tolist() == [0, 0, 0, 0], "a tie is no find"
+
+
+def test_sentence_features_do_not_depend_on_the_batch(small: SmallData) -> None:
+    _, tokenizer = batches(small)
+    tower = experiment("text").model.text.model_copy(update={"dropout": 0.0})
+    torch.manual_seed(0)
+    backbone = masked_language_model(tower, tokenizer).base_model.eval()
+    sentences = [text for texts in SENTENCES.values() for text in texts]
+    together = sentence_features(backbone, tokenizer, sentences)
+    alone = np.concatenate([sentence_features(backbone, tokenizer, [text]) for text in sentences])
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-6)
 
 
 def test_language_modelling_of_a_bag_of_words_is_refused(small: SmallData, tmp_path: Path) -> None:

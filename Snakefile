@@ -31,6 +31,7 @@ include: "workflow/rules/pretrain_text.smk"
 include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/reproduce_3mclip.smk"
 include: "workflow/rules/search.smk"
 
 

@@ -1,32 +1,46 @@
-"""What a study measures of a run, and the intervals over seeds and patients."""
+"""What a study measures of a run: the figures of its row, and the evidence that intervals are drawn from."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 from study_runs import Run, Study
+from transformers import AutoModel
 
-from mmclip.metrics.bootstrap import Interval, two_level_bootstrap
+from mmclip.config.models import TextTower
+from mmclip.data.packed import PackedImages
+from mmclip.evaluation.encoder import Encoder, load_encoder
+from mmclip.languages import ENGLISH
+from mmclip.metrics.retrieval import ranks, recall_at_k
+from mmclip.models.text_encoder import load_pretrained
+from mmclip.models.tokenizer import load_tokenizer
 from mmclip.observations import COLUMNS, OBSERVATIONS, UNCERTAIN, column
 from mmclip.phantom.truth import FINDINGS
+from mmclip.tables.benchmark import Benchmark, read_benchmark
 from mmclip.tables.evaluation import PREDICTIONS
 from mmclip.tables.files import read_table, read_tables, write_json
 from mmclip.tables.ingest import STUDIES
 from mmclip.tables.labeling import LABELS, TARGETS
+from mmclip.training.text_alignment import Floats, nearest_is_translation, sentence_features
 
 Row = dict[str, Any]
 
 FIGURES: dict[str, tuple[str, Row]] = {
+    "zero_shot_english": ("zero_shot", {"metric": "accuracy", "language": ENGLISH}),
     "zero_shot_mean": ("zero_shot", {"metric": "accuracy", "language": "mean"}),
     "zero_shot_worst": ("zero_shot", {"metric": "accuracy", "language": "worst"}),
     "precision_at_5": (
         "retrieval",
         {"metric": "precision_at_k", "k": 5, "direction": "text_to_image", "language": "mean"},
+    ),
+    "recall_at_10": (
+        "retrieval",
+        {"metric": "recall_at_k", "k": 10, "direction": "image_to_text", "language": "mean"},
     ),
 }
 """Column of a row -> task, and what picks its row of metrics.json."""
@@ -35,15 +49,29 @@ TARGET_ERROR, TARGET_ERROR_ALL = "target_error", "target_error_all"
 """Mean squared error of the training studies' targets against what the film shows (Brier score): of the entries that
 the report leaves uncertain, and of all entries of the findings that the phantom draws."""
 
+SENTENCES, SENTENCES_BEFORE = "sentence_recall", "sentence_recall_before"
+"""Share of held-out English sentences whose nearest sentence of another language is their translation, mean over those
+languages: by the model, and by the text encoder that it started from (null without one)."""
+
 COLUMNS_OF = {
-    "zero_shot": ("zero_shot_mean", "zero_shot_worst"),
-    "retrieval": ("precision_at_5",),
+    "zero_shot": ("zero_shot_english", "zero_shot_mean", "zero_shot_worst"),
+    "retrieval": ("precision_at_5", "recall_at_10"),
+    "text": (SENTENCES, SENTENCES_BEFORE),
     "targets": (TARGET_ERROR, TARGET_ERROR_ALL),
 }
 """Measure -> its columns of a row."""
 
-WITH_EVIDENCE = ("zero_shot_mean", TARGET_ERROR)
-"""Columns that are means over units of patients, so that patients can be drawn anew."""
+EVIDENCE = {
+    "score": pl.String,
+    "language": pl.String,
+    "query": pl.String,
+    "unit": pl.String,
+    "patient_id": pl.String,
+    "value": pl.Float64,
+    "relevant": pl.Boolean,
+}
+"""A run's evidence: the value of a score for a unit (an image, a study, a sentence, a target) of a patient. Only of
+`similarity` there is a query, a prompt, and whether the image has its class."""
 
 
 def columns(study: Study) -> list[str]:
@@ -56,21 +84,32 @@ def measure(run: Run) -> Row | None:
     if run.row_file.exists():
         row: Row = json.loads(run.row_file.read_text(encoding="utf-8"))
         return row
+    wanted = run.study.measures
+    if not all(run.metrics(task).exists() for task in run.study.tasks):
+        return None
     row = {"variant": run.variant.name, "seed": run.seed}
-    for name, (task, wanted) in FIGURES.items():
-        if task in run.study.measures:
-            if not run.metrics(task).exists():
-                return None
-            found = [entry for entry in json.loads(run.metrics(task).read_text()) if wanted.items() <= entry.items()]
-            row |= {name: round(found[0]["value"], 4), "n": found[0]["n"]}
+    for name, (task, chosen) in FIGURES.items():
+        if task in wanted:
+            (found,) = (entry for entry in json.loads(run.metrics(task).read_text()) if chosen.items() <= entry.items())
+            row |= {name: round(found["value"], 4), "n": row.get("n", found["n"])}
     parts = []
-    if "zero_shot" in run.study.measures:
+    if "zero_shot" in wanted:
         parts.append(zero_shot_evidence(run.metrics("zero_shot").with_name("predictions.parquet")))
-    if "targets" in run.study.measures:
+    if "retrieval" in wanted or "text" in wanted:
+        encoder = load_encoder(str(run.results / "pretrain" / run.experiment / "model"))
+        benchmark = read_benchmark(run.results / f"benchmarks/{run.dataset}.{run.study.asked['split']}.json")
+        if "retrieval" in wanted:
+            parts.append(retrieval_evidence(encoder, benchmark, PackedImages([run.results / "pack" / run.dataset])))
+        if "text" in wanted:
+            parts.append(sentence_evidence(encoder.texts, benchmark, SENTENCES))
+            before = sentence_evidence(_text_tower(run), benchmark, SENTENCES_BEFORE) if run.text_settings else _empty()
+            parts.append(before)
+            row |= {name: _rounded(part["value"]) for name, part in zip(COLUMNS_OF["text"], parts[-2:], strict=True)}
+    if "targets" in wanted:
         errors = target_errors(run.results)
         uncertain = errors.filter("uncertain")
-        parts.append(uncertain.select(pl.lit(TARGET_ERROR).alias("column"), "unit", "patient_id", "value"))
-        row |= {TARGET_ERROR: round(_mean(uncertain["value"]), 4), TARGET_ERROR_ALL: round(_mean(errors["value"]), 4)}
+        parts.append(_evidence(uncertain.select(pl.lit(TARGET_ERROR).alias("score"), "unit", "patient_id", "value")))
+        row |= {TARGET_ERROR: _rounded(uncertain["value"]), TARGET_ERROR_ALL: _rounded(errors["value"])}
         row["uncertain_entries"] = len(uncertain)
     run.folder.mkdir(parents=True, exist_ok=True)
     pl.concat(parts).write_parquet(run.evidence_file)
@@ -79,11 +118,85 @@ def measure(run: Run) -> Row | None:
 
 
 def zero_shot_evidence(predictions: Path) -> pl.DataFrame:
-    """Of each sample the share of languages in which it is classified right."""
+    """Whether each sample is classified right in each language."""
     table = read_table(predictions, PREDICTIONS)
-    right = table.with_columns(value=(pl.col("truth") == pl.col("predicted")).cast(pl.Float64))
-    of_sample = right.group_by("id", "patient_id").agg(pl.col("value").mean()).sort("id")
-    return of_sample.select(pl.lit("zero_shot_mean").alias("column"), pl.col("id").alias("unit"), "patient_id", "value")
+    right = (pl.col("truth") == pl.col("predicted")).cast(pl.Float64).alias("value")
+    return _evidence(
+        table.select(pl.lit("zero_shot").alias("score"), "language", pl.col("id").alias("unit"), "patient_id", right)
+    )
+
+
+def retrieval_evidence(encoder: Encoder, benchmark: Benchmark, images: PackedImages) -> pl.DataFrame:
+    """Cosines of every prompt with every image that has a class, and whether a study's text is among the ten nearest.
+
+    The second is `recall_at_k` of :func:`mmclip.evaluation.retrieval.instance_recall` before its mean; of identical
+    texts each is right.
+    """
+    samples = list(benchmark.samples)
+    features = encoder.images(np.stack(images.read([sample.image_id for sample in samples])))
+    labelled = [number for number, sample in enumerate(samples) if sample.label is not None]
+    parts = []
+    for code, by_class in benchmark.prompts.items():
+        for label, name in enumerate(benchmark.classes):
+            cosines = encoder.texts(list(by_class[name])) @ features[labelled].T
+            for prompt, row in zip(by_class[name], cosines, strict=True):
+                parts.append(
+                    {
+                        "score": ["similarity"] * len(labelled),
+                        "language": [code] * len(labelled),
+                        "query": [f"{name}: {prompt}"] * len(labelled),
+                        "unit": [samples[number].image_id for number in labelled],
+                        "patient_id": [samples[number].patient_id for number in labelled],
+                        "value": row.astype(np.float64).tolist(),
+                        "relevant": [samples[number].label == label for number in labelled],
+                    }
+                )
+    for code, texts in benchmark.texts.items():
+        kept = [number for number, sample in enumerate(samples) if sample.study_id in texts]
+        distinct = sorted({texts[samples[number].study_id] for number in kept})
+        place = {text: number for number, text in enumerate(distinct)}
+        own = np.array([place[texts[samples[number].study_id]] for number in kept])
+        relevant = own[:, None] == np.arange(len(distinct))
+        found = recall_at_k(ranks(features[kept] @ encoder.texts(distinct).T, relevant), 10)
+        parts.append(
+            {
+                "score": ["recall_at_10"] * len(kept),
+                "language": [code] * len(kept),
+                "unit": [samples[number].image_id for number in kept],
+                "patient_id": [samples[number].patient_id for number in kept],
+                "value": found.tolist(),
+            }
+        )
+    return pl.concat([_evidence(pl.DataFrame(part)) for part in parts])
+
+
+def sentence_evidence(texts: Any, benchmark: Benchmark, score: str) -> pl.DataFrame:
+    """Whether each held-out English sentence is nearest to its translation, in every other language.
+
+    Args:
+        texts: sentences -> [n, D] embeddings of length 1.
+    """
+    english = texts(benchmark.parallel[ENGLISH])
+    parts = []
+    for code, sentences in benchmark.parallel.items():
+        if code != ENGLISH:
+            right = nearest_is_translation(english, texts(sentences))
+            units = [f"sentence {number}" for number in range(len(right))]
+            frame = {"score": score, "language": code, "unit": units, "patient_id": units, "value": right}
+            parts.append(_evidence(pl.DataFrame(frame)))
+    return pl.concat(parts)
+
+
+def _text_tower(run: Run) -> Any:
+    """Embeds sentences by the text encoder that a run started from."""
+    folder = run.results / "pretrain_text" / run.text_experiment / "model"
+    tokenizer = load_tokenizer(folder)
+    backbone = load_pretrained(AutoModel, folder, TextTower(name=str(folder), max_tokens=8)).eval()
+
+    def embed(sentences: Sequence[str]) -> Floats:
+        return sentence_features(backbone, tokenizer, sentences)
+
+    return embed
 
 
 def target_errors(results: Path) -> pl.DataFrame:
@@ -127,49 +240,15 @@ def _long(table: pl.DataFrame, name: str) -> pl.DataFrame:
     return wide.unpivot(drawn, index="study_id", variable_name="column", value_name=name)
 
 
-def _mean(values: pl.Series) -> float:
-    return float(np.mean(values.to_numpy()))
+def _evidence(part: pl.DataFrame) -> pl.DataFrame:
+    """A part of the evidence, with all its columns."""
+    lacking = [pl.lit(None, kind).alias(name) for name, kind in EVIDENCE.items() if name not in part.columns]
+    return part.with_columns(lacking).select(list(EVIDENCE)).cast(dict(EVIDENCE))  # type: ignore[arg-type]
 
 
-def intervals(study: Study) -> list[Row]:
-    """Of each variant all of whose runs are finished here, the columns with evidence: their mean over seeds and units,
-    and its difference to the reference, with intervals that draw seeds first and then patients."""
-    found: dict[str, dict[str, tuple[np.ndarray, list[str], list[str]]]] = {}
-    for variant in study.variants:
-        files = [Run(study, variant, seed).evidence_file for seed in variant.seeds]
-        if files and all(file.exists() for file in files):
-            tables = [pl.read_parquet(file) for file in files]
-            found[variant.name] = {name: _stacked(tables, name) for name in WITH_EVIDENCE if _has(tables, name)}
-    rows = []
-    for variant in study.variants:
-        for name, (values, units, patients) in found.get(variant.name, {}).items():
-            row = {"variant": variant.name, "column": name, "seeds": len(values)}
-            rows.append(row | _interval("", values, patients))
-            other = found.get(variant.reference, {}).get(name)
-            if other is not None and variant.reference != variant.name and other[1] == units:
-                difference = values - other[0][: len(values)]
-                rows[-1] |= {"against": variant.reference, **_interval("difference", difference, patients)}
-    return rows
+def _empty() -> pl.DataFrame:
+    return pl.DataFrame(schema=EVIDENCE)
 
 
-def _stacked(tables: Sequence[pl.DataFrame], name: str) -> tuple[np.ndarray, list[str], list[str]]:
-    """[seeds, units] values, the units, and their patients."""
-    own = [table.filter(pl.col("column") == name).sort("unit") for table in tables]
-    values = np.stack([table["value"].to_numpy() for table in own])
-    return values, own[0]["unit"].to_list(), own[0]["patient_id"].to_list()
-
-
-def _has(tables: Iterable[pl.DataFrame], name: str) -> bool:
-    return all((table["column"] == name).any() for table in tables)
-
-
-def _interval(prefix: str, values: np.ndarray, patients: list[str]) -> Row:
-    (found,) = two_level_bootstrap(values[:, None, :], patients, lambda means: means)
-    return named(prefix, found)
-
-
-def named(prefix: str, interval: Interval) -> Row:
-    """An interval as entries of a row."""
-    start = f"{prefix}_" if prefix else ""
-    entries = {"value": interval.value, "low": interval.low, "high": interval.high}
-    return {(prefix if key == "value" and prefix else start + key): round(value, 4) for key, value in entries.items()}
+def _rounded(values: pl.Series) -> float | None:
+    return round(float(values.to_numpy().mean()), 4) if len(values) else None

@@ -1,13 +1,16 @@
-"""The runs of a study: which there are, where each lies, and how it is started.
+"""The runs of a study: which there are, where each lies, and how they are started.
 
-A run is one variant with one seed. Where variants change the data or the labels, every run goes the whole way in a
-folder of its own, its seed added to that of every model. Where they change the scored experiment alone, all runs are
-experiments beside each other in the results of the study's config, and share its data.
+A run is one variant with one seed. Where the seed makes only models, all runs with the same data lie beside each other:
+the data are made once, each run is an experiment there, and two studies that ask for the same run train it once. Where
+the seed also makes classifiers whose predictions are part of the data (`experiments:` among a variant's changes), every
+run goes the whole way in a folder of its own.
 """
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 import re
 import shutil
 import subprocess
@@ -18,13 +21,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mmclip.config.documents import read_yaml
+from mmclip.config.documents import read_settings, read_yaml
 from mmclip.tables.files import write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 
-SCORED = "scored"
-"""Name of the experiment in a run that has a folder of its own."""
+TOGETHER = ROOT / "results/studies/together"
+"""Where runs lie beside each other, in a folder for each data."""
 
 Values = dict[str, Any]
 
@@ -35,15 +38,20 @@ class Variant:
 
     Attributes:
         name: the values' names, joined by a comma.
+        values: the names, one of each axis.
         reference: the variant that differs in the last axis only, where it has the first value.
         config, experiment: what it changes.
+        text: the file of the experiment whose text encoder it starts from, with the run's seed; none as its experiment
+            says.
         seeds: the seeds it runs with.
     """
 
     name: str
+    values: tuple[str, ...]
     reference: str
     config: Values
     experiment: Values
+    text: str | None
     seeds: tuple[int, ...]
 
 
@@ -61,14 +69,18 @@ class Study:
 
     @cached_property
     def measures(self) -> tuple[str, ...]:
-        """What is measured: tasks, and `targets`."""
+        """What is measured; see COLUMNS_OF in study_measures."""
         return tuple(self.asked.get("measures", ("zero_shot", "retrieval")))
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks of evaluation among the measures that the workflow does for them."""
+        return [name for name in self.measures if name in ("zero_shot", "retrieval")]
 
     @cached_property
     def config(self) -> Values:
         """The config that the variants change."""
-        content: Values = read_yaml(ROOT / self.asked["config"])
-        return content
+        return merged(read_settings(ROOT / self.asked["config"]), self.asked.get("changes", {}))
 
     @cached_property
     def variants(self) -> tuple[Variant, ...]:
@@ -79,21 +91,21 @@ class Study:
             names, changes = [name for name, _ in chosen], [change for _, change in chosen]
             config: Values = {}
             experiment: Values = {}
+            text = self.asked.get("text")
             for change in changes:
-                config, experiment = (
-                    merged(config, change.get("config", {})),
-                    merged(experiment, change.get("experiment", {})),
-                )
+                config = merged(config, change.get("config", {}))
+                experiment = merged(experiment, change.get("experiment", {}))
+                text = change.get("text", text)
             allowed = [change["seeds"] for change in changes if "seeds" in change]
             seeds = tuple(seed for seed in self.asked["seeds"] if all(seed in some for some in allowed))
             reference = ", ".join([*names[:-1], axes[-1][0][0]])
-            out.append(Variant(", ".join(names), reference, config, experiment, seeds))
+            out.append(Variant(", ".join(names), tuple(names), reference, config, experiment, text, seeds))
         return tuple(out)
 
     @cached_property
-    def has_own_data(self) -> bool:
-        """Whether a variant changes more than the scored experiment."""
-        return any(variant.config for variant in self.variants)
+    def seeds_make_data(self) -> bool:
+        """Whether a run's data depend on its seed."""
+        return any("experiments" in variant.config for variant in self.variants)
 
     @cached_property
     def runs(self) -> tuple[Run, ...]:
@@ -109,33 +121,47 @@ class Study:
 
 @dataclass(frozen=True)
 class Run:
-    """A variant with a seed."""
+    """A variant with a seed; `alone` keeps it from its likes, to be made anew."""
 
     study: Study
     variant: Variant
     seed: int
-    attempt: str = ""
+    alone: bool = False
 
     @property
     def label(self) -> str:
         """Its name in paths."""
-        return f"{re.sub(r'[^0-9a-z]+', '_', self.variant.name.lower())}_seed{self.seed}{self.attempt}"
-
-    @property
-    def experiment(self) -> str:
-        """The name of the scored experiment."""
-        return SCORED if self.study.has_own_data else f"study_{self.study.name}_{self.label}"
+        again = "_again" if self.alone else ""
+        return f"{re.sub(r'[^0-9a-z]+', '_', self.variant.name.lower())}_seed{self.seed}{again}"
 
     @property
     def folder(self) -> Path:
-        """What is its own; for a run among others only its settings."""
+        """What is its own."""
         return self.study.folder / self.label
 
     @property
+    def is_apart(self) -> bool:
+        """Whether it goes the whole way in its own folder."""
+        return self.alone or self.study.seeds_make_data
+
+    @cached_property
+    def config(self) -> Values:
+        """The config of its data."""
+        config = merged(self.study.config, self.variant.config)
+        asked = {"tasks": self.study.tasks, "split": self.study.asked["split"]}
+        config["evaluate"] = config["evaluate"] | asked
+        return config | {"run": "run", "results": "results", "seed": self.seed if self.study.seeds_make_data else 0}
+
+    @property
+    def workplace(self) -> Path:
+        """The folder in which the workflow works for it, and perhaps for others."""
+        shared = {key: value for key, value in self.config.items() if key not in ("evaluate", "threads")}
+        return self.folder if self.is_apart else TOGETHER / _digest(shared)
+
+    @property
     def results(self) -> Path:
-        """The results that it is, or is among."""
-        shared = ROOT / str(self.study.config["results"]) / str(self.study.config["run"])
-        return self.folder / "results/run" if self.study.has_own_data else shared
+        """The results that it is among."""
+        return self.workplace / "results/run"
 
     @property
     def row_file(self) -> Path:
@@ -147,69 +173,102 @@ class Run:
         """What the row's figures are means of."""
         return self.folder / "evidence.parquet"
 
+    @cached_property
+    def text_settings(self) -> Values | None:
+        """The settings of the experiment whose text encoder it starts from."""
+        if self.variant.text is None:
+            return None
+        return merged(read_settings(ROOT / self.variant.text), {"seed": self._seed})
+
+    @property
+    def text_experiment(self) -> str:
+        """The name of that experiment."""
+        return f"text_{_digest(self.text_settings)}"
+
+    @cached_property
+    def settings(self) -> Values:
+        """The settings of the scored experiment."""
+        own = merged(read_settings(ROOT / self.study.asked["experiment"]), {"seed": self._seed})
+        start = {} if self.text_settings is None else {"text_experiment": self.text_experiment}
+        return merged(merged(own, start), self.variant.experiment)
+
+    @property
+    def experiment(self) -> str:
+        """The name of the scored experiment."""
+        return f"run_{_digest(self.settings)}"
+
+    @property
+    def _seed(self) -> int:
+        """What the experiments' seeds are before the workflow adds the config's."""
+        return 0 if self.study.seeds_make_data else self.seed
+
+    @property
+    def dataset(self) -> str:
+        """The data set that it is scored on."""
+        (dataset,) = map(str, self.config["evaluate"]["benchmarks"])
+        return dataset
+
     def metrics(self, task: str) -> Path:
         """Where its figures of a task lie."""
-        (dataset,) = map(str, self.study.config["evaluate"]["benchmarks"])
-        return self.results / "evaluate" / self.experiment / task / dataset / "metrics.json"
+        return self.results / "evaluate" / self.experiment / task / self.dataset / "metrics.json"
 
-    def write_experiment(self) -> Path:
-        """Write the settings of the scored experiment."""
-        seed = {} if self.study.has_own_data else {"seed": self.seed}
-        changes = {"base": str(ROOT / self.study.asked["experiment"]), **seed, **self.variant.experiment}
-        file = self.folder / "experiment.yaml"
-        write_json(changes, file)
-        return file
+    def write_experiments(self) -> dict[str, str]:
+        """Write the settings of its experiments; name -> file."""
+        made = {self.experiment: self.settings}
+        if self.text_settings is not None:
+            made[self.text_experiment] = self.text_settings
+        for name, settings in made.items():
+            write_json(settings, self.workplace / f"{name}.json")
+        return {name: str(self.workplace / f"{name}.json") for name in made}
 
 
-def start(study: Study, runs: Sequence[Run], again: bool = False) -> None:
-    """Have the workflow make, train and evaluate these runs of a study; it goes on with what a killed one left.
+def start(runs: Sequence[Run], jobs: int = 1) -> None:
+    """Have the workflow make, train and evaluate runs of one workplace; it goes on with what a killed one left.
 
     Args:
-        runs: of a study without data of its own any number, otherwise one.
-        again: forget what the workflow knows of them.
+        jobs: jobs at a time.
+
+    Raises:
+        RuntimeError: it failed; what it said lies in run.log of the workplace.
     """
-    (first, *others) = runs
-    folder = first.folder if study.has_own_data else study.folder
-    if others and study.has_own_data:
-        raise ValueError("runs with data of their own are started one by one")
-    if again and study.has_own_data:
-        shutil.rmtree(folder, ignore_errors=True)
-    tasks = [task for task in study.measures if task != "targets"]
-    config = merged(study.config, first.variant.config if study.has_own_data else {})
-    config["evaluate"] |= {"tasks": tasks, "split": study.asked["split"]}
-    config["experiments"] = config.get("experiments", {}) | {
-        run.experiment: str(run.write_experiment()) for run in runs
-    }
-    if study.has_own_data:
-        config |= {"run": "run", "results": "results", "seed": first.seed}
-    write_json(config, folder / "config.yaml")
-    where = folder if study.has_own_data else ROOT
-    targets = [str(run.metrics(task).relative_to(where)) for run in runs for task in tasks]
-    command = [sys.executable, "-m", "mmclip", "run", *targets, "--configfile", str(folder / "config.yaml")]
-    if study.has_own_data:
-        command += ["--directory", str(folder), "--cores", "1", "--quiet", "all"]
-    elif again:
-        command += ["--forcerun", "pretrain"]
-    done = subprocess.run(command, cwd=where, check=False, text=True, capture_output=study.has_own_data)
+    first, folder = runs[0], runs[0].workplace
+    if any(run.workplace != folder for run in runs):
+        raise ValueError("runs with different data are started one by one")
+    experiments = first.config.get("experiments", {})
+    for run in runs:
+        experiments = experiments | run.write_experiments()
+    write_json(first.config | {"experiments": experiments}, folder / "config.json")
+    targets = [str(run.metrics(task).relative_to(folder)) for run in runs for task in run.study.tasks]
+    command = [sys.executable, "-m", "mmclip", "run", *targets, "--configfile", str(folder / "config.json")]
+    command += ["--directory", str(folder), "--cores", str(jobs), "--keep-going", "--quiet", "all"]
+    done = subprocess.run(command, cwd=folder, check=False, text=True, capture_output=True)
     if done.returncode:
-        if study.has_own_data:
-            write_text(f"{done.stdout}\n{done.stderr}", folder / "run.log")
-        raise RuntimeError(f"{folder}: mmclip run ended with status {done.returncode}")
+        write_text(f"{done.stdout}\n{done.stderr}", folder / "run.log")
+        raise RuntimeError(f"{folder}: mmclip run ended with status {done.returncode}; see run.log there")
 
 
 def tidy(run: Run) -> None:
-    """Remove the data and models of a finished run that has a folder of its own."""
-    if run.study.has_own_data:
+    """Remove what a finished run needs no more: its checkpoints, and where it is apart its data and models too."""
+    if run.is_apart:
         for name in ("results", ".snakemake"):
             shutil.rmtree(run.folder / name, ignore_errors=True)
+    else:
+        for name in [run.experiment, *([run.text_experiment] if run.text_settings else [])]:
+            shutil.rmtree(run.results / "checkpoints" / name, ignore_errors=True)
 
 
 def merged(base: Values, changes: Values) -> Values:
-    """`base` with `changes`, mappings key by key."""
+    """`base` with `changes`, mappings key by key; null takes a value away, so that its default holds."""
     out = dict(base)
     for key, value in changes.items():
         if isinstance(value, dict) and isinstance(out.get(key), dict):
             out[key] = merged(out[key], value)
+        elif value is None:
+            out.pop(key, None)
         else:
             out[key] = value
     return out
+
+
+def _digest(values: Any) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from mmclip.commands import data, evaluation, jobs, machine, texts, training
+from mmclip.commands import data, evaluation, jobs, machine, models, texts, training
 from mmclip.errors import UserError, is_disk_full
 from mmclip.lifeline import follow_controller
 
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Multilingual image-text pretraining on chest radiographs: from reports and images to a model and its report.",
 )
-for topic in (data, texts, training, evaluation, machine, jobs):
+for topic in (data, texts, training, evaluation, models, machine, jobs):
     app.add_typer(topic.app)
 
 

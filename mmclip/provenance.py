@@ -48,6 +48,8 @@ STAGES: dict[str, Stage] = {
     "benchmark": Stage(("mmclip.evaluation.benchmark",), PHRASE_BOOK),
     "evaluate": Stage(("mmclip.evaluation.stage",)),
     "report": Stage(("mmclip.report.stage",), ("mmclip/report/templates/*", *PHRASE_BOOK)),
+    "plan": Stage(("mmclip.plan",)),
+    "reproduce_3mclip": Stage(("mmclip.report.reproduction",), ("mmclip/report/published.yaml",)),
     "search": Stage(("mmclip.search.stage",), ("mmclip/search/templates/*",)),
     "build": Stage(("mmclip.ops.stage",), ("csrc/**/*",)),
 }

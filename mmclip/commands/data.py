@@ -79,7 +79,7 @@ def contact_sheet(
 
     chosen = load(ExperimentSettings, experiment)
     pixels = PackedImages(packs)
-    ids = choose(pixels, images, chosen.seed)
+    ids = choose(pixels.ids(), images, chosen.seed)
     sheet = make(pixels, ids, chosen.data.augmentation, chosen.model.image.size, chosen.seed, epochs)
     write_sheet(sheet, output)
     say({"images": len(ids), "of": len(pixels), "pixels": f"{sheet.shape[1]} x {sheet.shape[0]}"})

@@ -90,21 +90,6 @@ def embed(
 
 
 @app.command()
-def export(
-    model: Annotated[Path, typer.Argument(help="a model's folder")],
-    output: Output,
-    open_clip: Annotated[bool, typer.Option("--open-clip", help="in the form that open_clip loads")] = True,
-) -> None:
-    """Write a model in the form of another library."""
-    from mmclip.errors import UserError
-    from mmclip.models.export import export_open_clip
-
-    if not open_clip:
-        raise UserError("export: --open-clip is the one form that there is")
-    export_open_clip(model, output)
-
-
-@app.command()
 def search(
     model: Annotated[Path, typer.Argument(help="a model's folder")],
     packs: Packs,
@@ -142,6 +127,20 @@ def report(
     from mmclip.report.stage import report as stage
 
     say(stage(load(ReportSettings, settings), results, output))
+
+
+@app.command()
+def reproduction(
+    results: Annotated[Path, typer.Argument(help="results/<run>")],
+    configfile: Annotated[str, typer.Option(help="the config of the run")],
+    output: Output = Path("table.md"),
+) -> None:
+    """Write the published table of 3M-CLIP beside what a run measured, with every deviation."""
+    from mmclip.config.root import read_run
+    from mmclip.provenance import ROOT
+    from mmclip.report.reproduction import reproduce
+
+    say(reproduce(*read_run(configfile, ROOT), results, output))
 
 
 @app.command()

@@ -50,14 +50,20 @@ def plan(
     epochs: int = 200,
     cores: int = 16,
     gpus: int = 2,
+    configfile: Annotated[
+        str | None, typer.Option(help="a run of the workflow instead, with its data sets, experiments and GPUs")
+    ] = None,
 ) -> None:
-    """Predict hours, storage and GPU-hours for a data set of a given size."""
+    """Predict hours, storage and GPU-hours for a data set of a given size, or for a run of the workflow."""
+    from mmclip.config.root import read_run
     from mmclip.plan import plan as predict
+    from mmclip.plan import plan_run, table
+    from mmclip.provenance import ROOT
 
-    typer.echo("predicted, not measured: each line says what it rests on")
-    for line in predict(reports, images, languages, pixels, epochs, cores, gpus):
-        hours = f"{line.gpu_hours:9.1f} h GPU" if line.gpu_hours else f"{line.cpu_hours:9.1f} h CPU"
-        typer.echo(f"{line.stage:18} {hours} {line.gigabytes:8.1f} GB   {line.basis}")
+    if configfile is not None:
+        typer.echo(table(plan_run(*read_run(configfile, ROOT), cores)))
+    else:
+        typer.echo(table(predict(reports, images, languages, pixels, epochs, cores, gpus)))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +20,13 @@ Corpus = Annotated[Path, typer.Option(help="corpus folder of a filter variant")]
 Checkpoints = Annotated[Path, typer.Option(help="folder of checkpoints; a stopped run goes on from there")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads")]
 Packs = Annotated[list[str], typer.Option(help="folders of packed images; repeat it, or separate by blanks")]
-Model = Annotated[str, typer.Argument(help="a model's folder, open_clip:FOLDER or hf:FOLDER")]
+Model = Annotated[
+    str,
+    typer.Argument(
+        help="a model's folder, or open_clip:, hf:, medclip:, biomedclip:, cxr_clip: or biovil_t: with the folder of "
+        "such a model"
+    ),
+]
 
 
 def paths(values: list[str]) -> list[Path]:
@@ -47,6 +54,8 @@ def number_of(shard: str) -> tuple[int, int]:
 
 
 def say(result: Mapping[str, Any]) -> None:
-    """Print a stage's summary, a line a value."""
+    """Print a stage's summary, a line a value; of several ranks, the first one does."""
+    if os.environ.get("RANK", "0") != "0":
+        return
     for key, value in result.items():
         typer.echo(f"{key}: {value}")

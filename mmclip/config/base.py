@@ -35,7 +35,9 @@ def parse(model: type[S], values: Any, where: str = "settings") -> S:
             raise UserError(
                 f"{where}: unknown key {key!r}; known here: {', '.join(_fields(model, first['loc']))}"
             ) from error
-        found = "" if first["type"] == "missing" else f", found {first['input']!r}"
+        # of a rule about several keys the value is all of them, which the message has named already
+        known = first["type"] == "missing" or isinstance(first["input"], dict)
+        found = "" if known else f", found {first['input']!r}"
         raise UserError(f"{where}: {key}: {first['msg']}{found}") from error
 
 

@@ -24,8 +24,18 @@ class PhantomBenchmark(Settings):
     )
 
 
-class LabelledBenchmark(Settings):
-    """Classes from a data set's labels, prompts from a file, texts from the data set's own reports."""
+class FileBenchmark(Settings):
+    """What benchmarks of real data share: prompts from a file, texts from the data set's own reports."""
+
+    prompts: Path = Field(description="YAML: language -> class -> sentences")
+    prompts_text: str = Field(
+        "native", pattern="^(native|mt:.+)$", description="native: written in each language; or translated, mt:<engine>"
+    )
+    texts: bool = Field(True, description="also retrieve the studies' own reports and their translations")
+
+
+class LabelledBenchmark(FileBenchmark):
+    """Classes from a data set's labels."""
 
     kind: Literal["labels"]
     label_source: str = "file"
@@ -34,17 +44,12 @@ class LabelledBenchmark(Settings):
         description="observations; an image with exactly one of them is a sample. With one class, images without the "
         "observation form a second, `normal`",
     )
-    prompts: Path = Field(description="YAML: language -> class -> sentences")
     normal: str = Field(
         NO_FINDING, description="name, among the prompts, of images where a single observation is absent"
-    )
-    prompts_text: str = Field(
-        "native", pattern="^(native|mt:.+)$", description="native: written in each language; or translated, mt:<engine>"
     )
     only: str = Field(
         "", description="images with other beginnings of their id have no class: classes from one hospital, not two"
     )
-    texts: bool = Field(True, description="also retrieve the studies' own reports and their translations")
 
     @field_validator("classes")
     @classmethod
@@ -55,7 +60,17 @@ class LabelledBenchmark(Settings):
         return classes
 
 
-Benchmark = Annotated[PhantomBenchmark | LabelledBenchmark, Field(discriminator="kind")]
+class HeldOutBenchmark(FileBenchmark):
+    """The images that ingestion drew and kept from training, each in the class that it was drawn for."""
+
+    kind: Literal["held_out"]
+    held_out: str = Field(description="name of the benchmark under hold_out of the data set, as chexpert_5x200")
+    label_source: str | None = Field(
+        None, description="labels that go before that class where an image or its study has them: a radiologist's"
+    )
+
+
+Benchmark = Annotated[PhantomBenchmark | LabelledBenchmark | HeldOutBenchmark, Field(discriminator="kind")]
 
 
 class EvaluateSettings(Settings):

@@ -165,12 +165,14 @@ class MimicCxrSource(ReportedSource):
 class ChexpertSource(FolderSource):
     """CheXpert v1.0 or v1.0-small: images with official labels, without reports."""
 
+    patients: ClassVar[str] = "CheXpert"
     kind: Literal["chexpert"] = "chexpert"
 
 
 class ChexpertPlusSource(ReportedSource):
     """CheXpert Plus: CheXpert's images with their reports."""
 
+    patients: ClassVar[str] = "CheXpert"
     kind: Literal["chexpert_plus"] = "chexpert_plus"
     images: Literal["png", "dicom"] = "png"
     published: ClassVar[tuple[str, ...]] = ("official:chexpert",)

@@ -13,6 +13,7 @@ from mmclip.config.imaging import PackSettings
 from mmclip.config.ingest import Source
 from mmclip.config.labeling import DisambiguateSettings, LabelSettings
 from mmclip.config.report import ReportSettings, SearchSettings
+from mmclip.config.source import FolderSource
 from mmclip.config.training import ExperimentSettings
 from mmclip.config.translation import Translation
 from mmclip.errors import UserError
@@ -40,6 +41,9 @@ class Config(Settings):
         tuple(LANGUAGES), min_length=1, description="FLORES-200 codes, English among them"
     )
     datasets: dict[str, Source] = Field(min_length=1, description="name -> where it comes from")
+    train_on: tuple[str, ...] = Field(
+        (), description="data sets that anything is trained on; none given: all. The others serve benchmarks only"
+    )
     shards: int = Field(1, ge=1, le=999, description="jobs a language and data set; sized for half an hour each")
     experiments: dict[str, str] = Field({}, description="name -> its YAML file, from the checkout's root")
     pack: PackSettings = PackSettings()
@@ -52,7 +56,13 @@ class Config(Settings):
     report: ReportSettings = ReportSettings()
     search: SearchSettings | None = Field(None, description="none: no search page")
     threads: Threads = Threads()
-    gpus: int = Field(1, ge=0, le=1, description="GPUs that a training or evaluation job asks for; 0: it runs on CPUs")
+    gpus: int = Field(
+        1,
+        ge=0,
+        le=16,
+        description="GPUs of a job that trains text encoders or aligns, each with a process of its own (torchrun);"
+        " other jobs ask for one. 0: they run on CPUs",
+    )
 
     @field_validator("languages")
     @classmethod
@@ -66,8 +76,28 @@ class Config(Settings):
             raise ValueError(f"{ENGLISH} must be among them: labels are read from the English reports")
         return codes
 
+    @field_validator("datasets")
+    @classmethod
+    def _patients_once(cls, datasets: dict[str, Source]) -> dict[str, Source]:
+        """Twice the same patients would be trained on in one data set and tested on in the other."""
+        known: dict[str, str] = {}
+        for name, source in datasets.items():
+            if not isinstance(source, FolderSource):
+                continue
+            first = known.setdefault(source.patients or source.kind, name)
+            if first != name:
+                kinds = (datasets[first].kind, source.kind)
+                raise ValueError(
+                    f"{first!r} and {name!r} ({', '.join(dict.fromkeys(kinds))}) hold the same patients, so that one "
+                    f"could be in training and in the test; keep one of the two{_better(kinds)}"
+                )
+        return datasets
+
     @model_validator(mode="after")
     def _references(self) -> Config:
+        for name in self.train_on:
+            if name not in self.datasets:
+                raise ValueError(f"train_on: no data set {name!r}; data sets: {', '.join(self.datasets)}")
         for name in self.evaluate.benchmarks:
             if name not in self.datasets:
                 raise ValueError(f"evaluate.benchmarks: no data set {name!r}; data sets: {', '.join(self.datasets)}")
@@ -83,6 +113,26 @@ class Config(Settings):
         return self
 
 
+def _better(kinds: tuple[str, str]) -> str:
+    """Which of two data sets with the same patients holds more."""
+    if kinds[0] != kinds[1]:
+        return ": chexpert_plus has the reports"
+    return ": one entry reads the images below root and the reports below reports" if kinds[0] == "mimic_cxr" else ""
+
+
+def read_run(config: str, root: Path) -> tuple[Config, dict[str, ExperimentSettings]]:
+    """A config file, or the config itself as JSON, and the experiments that it names.
+
+    Args:
+        root: the checkout; experiment files are named from there.
+
+    Raises:
+        UserError: the first thing that is wrong, with its file and key.
+    """
+    settings = load(Config, config)
+    return settings, {name: load(ExperimentSettings, root / file) for name, file in settings.experiments.items()}
+
+
 def check_run(config: Path, root: Path) -> None:
     """Check a config file and the experiment files it names before anything is run.
 
@@ -92,8 +142,7 @@ def check_run(config: Path, root: Path) -> None:
     Raises:
         UserError: the first thing that is wrong, with its file and key.
     """
-    settings = load(Config, config)
-    experiments = {name: load(ExperimentSettings, root / file) for name, file in settings.experiments.items()}
+    settings, experiments = read_run(str(config), root)
     for name, experiment in experiments.items():
         file, text = settings.experiments[name], experiment.text_experiment
         for objective in experiment.objectives:

@@ -6,21 +6,20 @@ from pathlib import Path
 
 import polars as pl
 
-from mmclip.config.documents import read_yaml
-from mmclip.config.evaluation import EvaluateSettings, LabelledBenchmark, PhantomBenchmark
+from mmclip.config.evaluation import EvaluateSettings, HeldOutBenchmark, LabelledBenchmark, PhantomBenchmark
 from mmclip.errors import UserError
-from mmclip.languages import language
-from mmclip.observations import ABSENT, NO_FINDING, PRESENT, SUPPORT_DEVICES, State, column
+from mmclip.evaluation.prompts_file import read_prompts
+from mmclip.observations import ABSENT, NO_FINDING, OBSERVATIONS, PRESENT, SUPPORT_DEVICES, State, column
 from mmclip.phantom import phrasebook, reports
 from mmclip.phantom.truth import FINDINGS, Finding, Truth
 from mmclip.tables.benchmark import Benchmark, Sample, write_benchmark
 from mmclip.tables.files import read_table, read_tables
 from mmclip.tables.filtering import CORPUS
-from mmclip.tables.ingest import IMAGES, STUDIES
+from mmclip.tables.ingest import HELD_OUT, IMAGES, STUDIES
 from mmclip.tables.labeling import LABELS
 from mmclip.tables.phantom import TRUTH
 
-Prompts = dict[str, dict[str, tuple[str, ...]]]
+Labels = dict[tuple[str, str], dict[str, State]]
 
 
 def make_benchmark(
@@ -43,6 +42,8 @@ def make_benchmark(
         made = phantom_benchmark(chosen, dataset, folder, split, languages)
     elif isinstance(chosen, LabelledBenchmark):
         made = labelled_benchmark(chosen, dataset, folder, split, languages, corpus, engine)
+    elif isinstance(chosen, HeldOutBenchmark):
+        made = held_out_benchmark(chosen, dataset, folder, split, languages, corpus, engine)
     else:
         raise UserError(f"evaluate.benchmarks: no entry for data set {dataset!r}; it says what is scored there")
     if not made.labelled:
@@ -137,9 +138,77 @@ def labelled_benchmark(
     classes = settings.classes if len(settings.classes) > 1 else (settings.normal, *settings.classes)
     samples = []
     for row in images.sort("image_id").iter_rows(named=True):
-        states = labels.get(("image", row["image_id"])) or labels.get(("study", row["study_id"])) or {}
-        label = _class_of(states, settings) if row["image_id"].startswith(settings.only) else None
+        label = _class_of(_states(labels, row), settings) if row["image_id"].startswith(settings.only) else None
         samples.append(Sample(**_identity(row), label=label))
+    return _of_files(settings, name, folder, split, classes, samples, languages, corpus, engine)
+
+
+def held_out_benchmark(
+    settings: HeldOutBenchmark,
+    name: str,
+    folder: Path,
+    split: str,
+    languages: tuple[str, ...],
+    corpus: list[Path],
+    engine: str,
+) -> Benchmark:
+    """The benchmark of the images that ingestion held out under a name, each in the class it was drawn for.
+
+    Where `label_source` is given and has labels of an image or its study, these decide instead: one class present, or
+    else the image has no class.
+
+    Args:
+        folder, corpus, engine: as for :func:`labelled_benchmark`.
+
+    Raises:
+        UserError: no benchmark of the name was held out, its images are in another split, or `label_source` cannot
+            decide between its classes.
+    """
+    path = folder / "held_out.parquet"
+    if not path.exists():
+        raise UserError(f"{path}: no such file; give datasets.{name}.hold_out, so that ingestion draws the benchmark")
+    every = read_table(path, HELD_OUT)
+    drawn = every.filter(pl.col("benchmark") == settings.held_out)
+    if drawn.is_empty():
+        found = ", ".join(sorted(every["benchmark"].unique())) or "none"
+        raise UserError(f"{path}: held_out: no benchmark {settings.held_out!r}; there are {found}")
+    here = read_table(folder / "images.parquet", IMAGES).filter(pl.col("split") == split).select("image_id")
+    samples_drawn = drawn.join(here, on="image_id", how="semi").sort("image_id")
+    if samples_drawn.is_empty():
+        raise UserError(f"{path}: benchmark {settings.held_out!r} has no image of split {split!r}; its split is test")
+    classes = tuple(sorted(drawn["observation"].unique(), key=_place))
+    gold: Labels = {}
+    if settings.label_source is not None:
+        gold = read_labels(folder / "labels.parquet", settings.label_source)
+        foreign = [one for one in classes if one not in OBSERVATIONS]
+        if foreign:
+            raise UserError(f"{path}: label_source: {foreign[0]!r} is no observation, so labels cannot decide on it")
+    samples = []
+    for row in samples_drawn.iter_rows(named=True):
+        states = _states(gold, row)
+        present = [one for one in classes if states.get(column(one)) == PRESENT] if states else [row["observation"]]
+        label = classes.index(present[0]) if len(present) == 1 else None
+        samples.append(Sample(**_identity(row), label=label))
+    return _of_files(settings, name, folder, split, classes, samples, languages, corpus, engine)
+
+
+def _place(name: str) -> tuple[int, str]:
+    """Observations in their order, then other classes by name."""
+    return (OBSERVATIONS.index(name) if name in OBSERVATIONS else len(OBSERVATIONS), name)
+
+
+def _of_files(
+    settings: LabelledBenchmark | HeldOutBenchmark,
+    name: str,
+    folder: Path,
+    split: str,
+    classes: tuple[str, ...],
+    samples: list[Sample],
+    languages: tuple[str, ...],
+    corpus: list[Path],
+    engine: str,
+) -> Benchmark:
+    """The samples with prompts from a file, and with their studies' own reports and translations of these."""
     texts: dict[str, dict[str, str]] = {}
     origins: dict[str, set[str]] = {}
     if settings.texts and corpus:
@@ -157,7 +226,7 @@ def labelled_benchmark(
         test_text=settings.prompts_text,
         classes=classes,
         samples=tuple(samples),
-        prompts=_read_prompts(settings.prompts, classes, languages),
+        prompts=read_prompts(settings.prompts, classes, languages),
         texts=texts,
         texts_from={code: "+".join(sorted(found)) for code, found in origins.items()},
     )
@@ -167,7 +236,7 @@ def _identity(row: dict[str, str]) -> dict[str, str]:
     return {key: row[key] for key in ("image_id", "study_id", "patient_id")}
 
 
-def read_labels(path: Path, source: str) -> dict[tuple[str, str], dict[str, State]]:
+def read_labels(path: Path, source: str) -> Labels:
     """(study or image, id) -> state of each observation's column, of one source of labels.
 
     Raises:
@@ -179,6 +248,11 @@ def read_labels(path: Path, source: str) -> dict[tuple[str, str], dict[str, Stat
         found = ", ".join(sorted(labels["label_source"].unique())) or "none"
         raise UserError(f"{path}: label_source: no labels of {source!r}; it has {found}")
     return {(row["kind"], row["id"]): row for row in of_source.iter_rows(named=True)}
+
+
+def _states(labels: Labels, row: dict[str, str]) -> dict[str, State]:
+    """An image's own labels, or else its study's; empty if there are none."""
+    return labels.get(("image", row["image_id"])) or labels.get(("study", row["study_id"])) or {}
 
 
 def _class_of(states: dict[str, State], settings: LabelledBenchmark) -> int | None:
@@ -193,24 +267,3 @@ def _class_of(states: dict[str, State], settings: LabelledBenchmark) -> int | No
     state = states.get(column(settings.classes[0]))
     absent = state == ABSENT or (state is None and states.get(column(NO_FINDING)) == PRESENT)
     return 1 if present else 0 if absent else None
-
-
-def _read_prompts(file: Path, classes: tuple[str, ...], languages: tuple[str, ...]) -> Prompts:
-    """Prompts of the configured languages; the file may hold more, which are checked too."""
-    content = read_yaml(file)
-    if not isinstance(content, dict) or not all(isinstance(by_class, dict) for by_class in content.values()):
-        raise UserError(f"{file}: must map languages to classes to lists of sentences")
-    out: Prompts = {}
-    for code, by_class in content.items():
-        language(str(code), where=str(file))
-        for name in classes:
-            sentences = by_class.get(name)
-            if not sentences:
-                raise UserError(f"{file}: {code}: no prompts for {name!r}; give at least one sentence")
-            if not isinstance(sentences, list) or not all(isinstance(one, str) and one.strip() for one in sentences):
-                raise UserError(f"{file}: {code}: {name}: must be a list of sentences, none of them empty")
-        if code in languages:
-            out[code] = {name: tuple(by_class[name]) for name in classes}
-    if not out:
-        raise UserError(f"{file}: none of the configured languages ({', '.join(languages)}) has prompts")
-    return out

@@ -39,7 +39,7 @@ def evaluate(
     Images that packing had to skip are left out, and the rows' hash is that of the samples that were scored.
 
     Args:
-        model: a folder, ``open_clip:FOLDER`` or ``hf:FOLDER``.
+        model: a folder of mmclip, or ``KIND:FOLDER``; see :func:`mmclip.evaluation.encoder.load_encoder`.
         benchmarks: split -> benchmark; the scored split is `settings.split`, and linear_probe and fine_tune need
             train and val as well.
         packs: folders of packed images.

@@ -5,9 +5,9 @@ columns are merged with the other ranks', and so is their gradient summed: :mod:
 gathering and a ring. No rank holds an N x M matrix or another rank's logits.
 
 Every rank returns the same global loss. It gets the whole gradient of its own x and y, and the part of the gradient of
-the logit scale that its rows make: the gradient of a parameter is the **sum** over the ranks, which is what a trainer
-gets that multiplies the loss by the number of ranks before DistributedDataParallel takes the mean. Backward exchanges
-too, so that every rank must run it.
+the logit scale that its rows make: the gradient of a parameter is the **sum** over the ranks. (DistributedDataParallel
+takes the mean: there the loss is multiplied by the number of ranks.) Backward exchanges too, so that every rank must
+run it.
 
 Messages of one call. Gathering and the ring differ; in a round of the ring every field is sent and received W - 1
 times, and what was found out about the columns W times, where W is the number of ranks.

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from mmclip.errors import UserError
 from mmclip.languages import LANGUAGES
-from mmclip.tables.evaluation import Metric
+from mmclip.tables.evaluation import Metric, read_metrics
 
 MEAN, WORST, NONE = "mean", "worst", "none"
 """Languages of rows that concern all languages, the worst one, or no text at all."""
@@ -54,18 +49,3 @@ def read_run(results: Path) -> Measured:
     """The metrics below ``evaluate/<experiment>/<task>/<dataset>/``."""
     files = sorted((results / "evaluate").glob("*/*/*/metrics.json"))
     return Measured(tuple(row for file in files for row in read_metrics(file)))
-
-
-def read_metrics(path: Path) -> list[Metric]:
-    """The rows of a metrics.json whose value is a number: undefined ones (nan) are left out.
-
-    Raises:
-        UserError: the file is missing or is no metrics.json.
-    """
-    try:
-        rows = [Metric.model_validate(row) for row in json.loads(path.read_text(encoding="utf-8"))]
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; `mmclip evaluate` writes it") from error
-    except (ValueError, TypeError, ValidationError) as error:
-        raise UserError(f"{path}: not a metrics.json; evaluate again") from error
-    return [row for row in rows if math.isfinite(row.value)]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import mmclip
 from mmclip.config.report import RealResult
-from mmclip.report.measured import MEAN, NONE, Measured, read_metrics
-from mmclip.tables.evaluation import Metric
+from mmclip.report.measured import MEAN, NONE, Measured
+from mmclip.tables.evaluation import Metric, read_metrics
 
 NAMES = {"accuracy": "accuracy", "auroc": "AUROC"}
 """Metrics that are shown, in their order: ranking well is not yet naming well, so that AUROC does not stand alone."""

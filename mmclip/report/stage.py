@@ -21,6 +21,7 @@ from mmclip.report.measured import MEAN, Measured, read_run
 from mmclip.report.page import render
 from mmclip.report.real import real_result
 from mmclip.report.rejections import MEANING, rejections
+from mmclip.report.seen import Sheet, seen
 from mmclip.tables.benchmark import Benchmark, read_benchmark
 from mmclip.tables.files import PRIVATE, make_folder, write_text
 from mmclip.tables.ingest import SPLITS
@@ -56,11 +57,13 @@ def report(settings: ReportSettings, results: Path, output: Path) -> dict[str, A
     values = _values(settings, results, disclosure, measured)
     shown = _examples(settings, results, disclosure, measured, internal=False)
     pictures = _strip(results, disclosure, measured)
-    write_text(render({**values, "examples": shown, "strip": pictures, "internal": False}), output)
+    sheet = _seen(settings, results, disclosure, measured, internal=False)
+    write_text(render({**values, "examples": shown, "strip": pictures, "seen": sheet, "internal": False}), output)
     internal = output.parent / INTERNAL
     if disclosure.restricted:
         everything = _examples(settings, results, disclosure, measured, internal=True)
-        page = render({**values, "examples": everything, "strip": pictures, "internal": True})
+        sheet = _seen(settings, results, disclosure, measured, internal=True)
+        page = render({**values, "examples": everything, "strip": pictures, "seen": sheet, "internal": True})
         if not internal.parent.exists():
             make_folder(internal.parent, private=True)
         write_text(page, internal, mode=PRIVATE)
@@ -197,6 +200,14 @@ def _examples(
             if found:
                 return found
     return []
+
+
+def _seen(
+    settings: ReportSettings, results: Path, disclosure: Disclosure, measured: Measured, internal: bool
+) -> Sheet | None:
+    """What the headline's first model sees; of restricted data only in the internal report."""
+    experiments = dict.fromkeys([*(entry.experiment for entry in settings.headline), *measured.experiments()])
+    return seen(results, list(experiments), [name for name in disclosure.cards if disclosure.public(name) != internal])
 
 
 def _strip(results: Path, disclosure: Disclosure, measured: Measured) -> list[str]:

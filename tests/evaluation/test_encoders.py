@@ -12,12 +12,24 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, SiglipConfig, SiglipModel
+from transformers import (
+    AltCLIPConfig,
+    AltCLIPModel,
+    ChineseCLIPConfig,
+    ChineseCLIPModel,
+    CLIPConfig,
+    CLIPImageProcessor,
+    CLIPModel,
+    CLIPProcessor,
+    SiglipConfig,
+    SiglipModel,
+)
 
 from mmclip.config.evaluation import EvaluateSettings
 from mmclip.errors import UserError
-from mmclip.evaluation.encoder import Encoder, load_encoder, weights_digest
+from mmclip.evaluation.encoder import Encoder, load_encoder
 from mmclip.evaluation.stage import embed, evaluate
+from mmclip.models.digest import weights_digest
 from mmclip.models.dual_encoder import DualEncoder
 from mmclip.models.export import export_open_clip
 from tests.evaluation.small_phantom import Phantom
@@ -51,11 +63,22 @@ def hugging_face(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -
     special = {"bos_token_id": tokenizer.cls_token_id, "eos_token_id": tokenizer.sep_token_id}
     text = {**TOWER, **special, "vocab_size": len(tokenizer), "max_position_embeddings": 24}
     vision = {**TOWER, "image_size": 32, "patch_size": 16}
+    pad = tokenizer.pad_token_id
     images = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
     torch.manual_seed(0)
     models = {
         "clip": CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=12)),
         "siglip": SiglipModel(SiglipConfig(text_config=text, vision_config=vision)),
+        "chinese_clip": ChineseCLIPModel(
+            ChineseCLIPConfig(text_config={**text, "pad_token_id": pad}, vision_config=vision, projection_dim=12)
+        ),
+        "altclip": AltCLIPModel(
+            AltCLIPConfig(
+                text_config={**text, "pad_token_id": pad, "max_position_embeddings": 24 + pad + 1, "project_dim": 12},
+                vision_config=vision,
+                projection_dim=12,
+            )
+        ),
     }
     folders = {}
     for name, model in models.items():
@@ -102,6 +125,23 @@ def test_clip_of_transformers_gives_its_own_embeddings(hugging_face: dict[str, P
     np.testing.assert_allclose(encoder.images(PIXELS)[:3], out.image_embeds.numpy(), atol=1e-5)
     np.testing.assert_allclose(encoder.texts(TEXTS), out.text_embeds.numpy(), atol=1e-5)
     check_unit(encoder.texts(TEXTS * 50), 150)
+
+
+@pytest.mark.parametrize("name", ["chinese_clip", "altclip"])
+def test_its_relatives_give_their_own_embeddings(hugging_face: dict[str, Path], name: str) -> None:
+    """Each image and text alone, as the model itself computes its logits from them."""
+    encoder = load_encoder(f"hf:{hugging_face[name]}")
+    model: Any = {"chinese_clip": ChineseCLIPModel, "altclip": AltCLIPModel}[name].from_pretrained(hugging_face[name])
+    processor: Any = CLIPProcessor.from_pretrained(hugging_face[name])
+    found = encoder.images(PIXELS[:2]), encoder.texts(TEXTS)
+    for number, text in enumerate(TEXTS):
+        picture = Image.fromarray(PIXELS[number % 2]).convert("RGB")
+        inputs = processor(text=[text], images=[picture], return_tensors="pt", truncation=True, max_length=24)
+        with torch.inference_mode():
+            out = model.eval()(**inputs)
+        np.testing.assert_allclose(found[0][number % 2], out.image_embeds[0].numpy(), atol=1e-5)
+        np.testing.assert_allclose(found[1][number], out.text_embeds[0].numpy(), atol=1e-5)
+    check_unit(found[1], 3)
 
 
 def test_siglips_texts_do_not_depend_on_their_neighbours(hugging_face: dict[str, Path]) -> None:

@@ -15,8 +15,8 @@ from sklearn.metrics import roc_auc_score
 from mmclip.config.evaluation import EvaluateSettings
 from mmclip.data.packed import PackedImages
 from mmclip.errors import BudgetExceeded, UserError
-from mmclip.evaluation.encoder import weights_digest
 from mmclip.evaluation.stage import embed, evaluate
+from mmclip.models.digest import weights_digest
 from mmclip.models.dual_encoder import DualEncoder
 from mmclip.tables.benchmark import Benchmark
 from mmclip.tables.evaluation import PREDICTIONS, Metric

@@ -145,6 +145,13 @@ def write_training(root: Path, experiment: str, floor: float) -> None:
         "steps": 800,
         "batch_size": 100,
         "parameters": 4_812_345,
+        "pixels": {
+            "datasets": [path.name for path in sorted((root / "ingest").iterdir())],
+            "size": 32,
+            "seed": 3,
+            "views": ["PA"],
+            "augmentation": {"name": "chest", "flip": True},
+        },
     }
     write_json(summary, folder / "summary.json")
 

@@ -20,7 +20,7 @@ STAGES = {
 }  # fmt: skip
 """Every rule but `all` that the tiny run uses."""
 
-ON_REQUEST = {"judge", "agreement"}
+ON_REQUEST = {"judge", "agreement", "plan", "reproduce_3mclip"}
 """Rules for a target that has to be named."""
 
 UNSTEADY = ("logs/", "translate/store/", "report/", "build/", "checkpoints/")

@@ -8,12 +8,16 @@ from pathlib import Path
 sys.path.insert(0, workflow.basedir)
 from mmclip import liveness, provenance
 from mmclip.config.documents import read_settings
+from mmclip.ingest import watched
+from snakemake.exceptions import WorkflowError
 
 RESULTS = f"{config['results']}/{config['run']}"
 LANGUAGES = config["languages"]
 DATASETS = config["datasets"]
 SHARDS = [f"{dataset}-{shard:03d}" for dataset in DATASETS for shard in range(config["shards"])]
 DATASET_OF = {shard: shard.rpartition("-")[0] for shard in SHARDS}
+TRAINED = config["train_on"] or list(DATASETS)
+TRAINED_SHARDS = [shard for shard in SHARDS if DATASET_OF[shard] in TRAINED]
 TASKS = config["evaluate"]["tasks"]
 SEARCH = config["search"] or {"experiment": "none", "dataset": "none"}
 
@@ -103,7 +107,7 @@ def corpus(wildcards):
         "{folder}/{language}/{shard}.parquet",
         folder=corpus_folder(wildcards),
         language=EXPERIMENTS[wildcards.experiment]["data"]["languages"],
-        shard=SHARDS,
+        shard=TRAINED_SHARDS,
     )
 
 
@@ -213,6 +217,38 @@ def benchmarks(wildcards):
     supervised = wildcards.task in ("linear_probe", "fine_tune")
     splits = ["train", "val"] * supervised + [config["evaluate"]["split"]]
     return [f"{RESULTS}/benchmarks/{wildcards.dataset}.{split}.json" for split in dict.fromkeys(splits)]
+
+
+def whole_config(wildcards):
+    """The config of the run as one JSON argument, its experiments in their order."""
+    return json.dumps(config)
+
+
+def cost(wildcards):
+    """What a run that reads MIMIC-CXR will cost: shown before anything is read, and no reason to read again."""
+    reads = any(source["kind"] == "mimic_cxr" for source in DATASETS.values())
+    return [ancient(f"{RESULTS}/reproduce_3mclip/cost.txt")] if reads else []
+
+
+def reproduced(wildcards):
+    """The metrics that the published table of 3M-CLIP needs."""
+    if not any(source["kind"] == "mimic_cxr" for source in DATASETS.values()):
+        raise WorkflowError(
+            "reproduce_3mclip: no data set of kind mimic_cxr; "
+            "add --configfile config/reproduce_3mclip.yaml, with your paths in it"
+        )
+    return expand(
+        "<results>/evaluate/{experiment}/{task}/{dataset}/metrics.json",
+        experiment=ALIGNED,
+        task=TASKS,
+        dataset=config["evaluate"]["benchmarks"],
+    )
+
+
+def launcher(wildcards):
+    """What starts a training job: one process, or one for each GPU."""
+    several = f"torch.distributed.run --standalone --nproc-per-node {config['gpus']} -m " if config["gpus"] > 1 else ""
+    return f"python -m {several}mmclip"
 
 
 def translation_gpus(wildcards):

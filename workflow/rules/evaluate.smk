@@ -47,7 +47,7 @@ rule evaluate:
     resources:
         mem_mb=8000,
         runtime=120,
-        gpu=config["gpus"],
+        gpu=min(config["gpus"], 1),
     params:
         settings=settings("evaluate"),
         seed=lambda wildcards: EXPERIMENTS[wildcards.experiment]["seed"],

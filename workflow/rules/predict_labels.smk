@@ -1,9 +1,9 @@
 rule predict_labels:
     """Out-of-fold predictions of a label classifier, for the self-trained and multi-class policies."""
     input:
-        ingest=expand("<results>/ingest/{dataset}", dataset=DATASETS),
-        packs=expand("<results>/pack/{dataset}", dataset=DATASETS),
-        labels=expand("<results>/label/{shard}.labels.parquet", shard=SHARDS),
+        ingest=expand("<results>/ingest/{dataset}", dataset=TRAINED),
+        packs=expand("<results>/pack/{dataset}", dataset=TRAINED),
+        labels=expand("<results>/label/{shard}.labels.parquet", shard=TRAINED_SHARDS),
     output:
         "<results>/predict_labels/{experiment}.parquet",
     log:
@@ -16,7 +16,7 @@ rule predict_labels:
     resources:
         mem_mb=8000,
         runtime=1440,
-        gpu=config["gpus"],
+        gpu=min(config["gpus"], 1),
     params:
         settings=experiment_settings,
         checkpoints=lambda wildcards: f"{RESULTS}/checkpoints/{wildcards.experiment}",

@@ -1,8 +1,8 @@
 rule pretrain:
     """Align images and texts by the objectives of an experiment."""
     input:
-        ingest=expand("<results>/ingest/{dataset}", dataset=DATASETS),
-        packs=expand("<results>/pack/{dataset}", dataset=DATASETS),
+        ingest=expand("<results>/ingest/{dataset}", dataset=TRAINED),
+        packs=expand("<results>/pack/{dataset}", dataset=TRAINED),
         corpus=corpus,
         targets="<results>/disambiguate/targets.parquet",
         text=text_model,
@@ -21,15 +21,16 @@ rule pretrain:
         runtime=2880,
         gpu=config["gpus"],
     params:
+        launcher=launcher,
         settings=experiment_settings,
         pretrained=pretrained_text,
         text=lambda wildcards, input: f"--text-model {input.text}/model" if input.text else "",
         checkpoints=lambda wildcards: f"{RESULTS}/checkpoints/{wildcards.experiment}",
         corpus=corpus_folder,
-        shards=SHARDS,
+        shards=TRAINED_SHARDS,
         code=lambda wildcards: code("pretrain", *objectives(wildcards)),
     shell:
-        "python -m mmclip pretrain --ingest '{input.ingest}' --packs '{input.packs}' --corpus {params.corpus}"
+        "{params.launcher} pretrain --ingest '{input.ingest}' --packs '{input.packs}' --corpus {params.corpus}"
         " --shards '{params.shards}' --targets {input.targets} {params.text}"
         " --settings {params.settings:q} --checkpoints {params.checkpoints}/{params.code} --threads {threads}"
         " -o {output} 2>&1 | tee {log}"

@@ -1,7 +1,7 @@
 rule pretrain_text:
     """Train the tokenizer where there is none, and the text encoder by masked and translation language modelling."""
     input:
-        ingest=expand("<results>/ingest/{dataset}", dataset=DATASETS),
+        ingest=expand("<results>/ingest/{dataset}", dataset=TRAINED),
         corpus=corpus,
     output:
         directory("<results>/pretrain_text/{experiment}"),
@@ -17,13 +17,14 @@ rule pretrain_text:
         runtime=1440,
         gpu=config["gpus"],
     params:
+        launcher=launcher,
         settings=experiment_settings,
         pretrained=pretrained_text,
         checkpoints=lambda wildcards: f"{RESULTS}/checkpoints/{wildcards.experiment}",
         corpus=corpus_folder,
-        shards=SHARDS,
+        shards=TRAINED_SHARDS,
         code=code("pretrain_text"),
     shell:
-        "python -m mmclip pretrain-text --ingest '{input.ingest}' --corpus {params.corpus}"
+        "{params.launcher} pretrain-text --ingest '{input.ingest}' --corpus {params.corpus}"
         " --shards '{params.shards}' --settings {params.settings:q}"
         " --checkpoints {params.checkpoints}/{params.code} --threads {threads} -o {output} 2>&1 | tee {log}"

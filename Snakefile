@@ -30,6 +30,7 @@ include: "workflow/rules/disambiguate.smk"
 include: "workflow/rules/pretrain_text.smk"
 include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/release.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/reproduce_3mclip.smk"
 include: "workflow/rules/search.smk"
@@ -43,6 +44,7 @@ onstart:
 rule all:
     default_target: True
     input:
+        expand("<results>/release/{experiment}", experiment=ALIGNED),
         "<results>/report/report.html",
         "<results>/validate/sheet.html",
         ["<results>/search/search.html"] if config["search"] else [],

@@ -15,8 +15,9 @@ from transformers import AutoModel
 from mmclip.config.models import TextTower
 from mmclip.data.packed import PackedImages
 from mmclip.evaluation.encoder import Encoder, load_encoder
+from mmclip.evaluation.retrieval import instance_ranks
 from mmclip.languages import ENGLISH
-from mmclip.metrics.retrieval import ranks, recall_at_k
+from mmclip.metrics.retrieval import recall_at_k
 from mmclip.models.text_encoder import load_pretrained
 from mmclip.models.tokenizer import load_tokenizer
 from mmclip.observations import COLUMNS, OBSERVATIONS, UNCERTAIN, column
@@ -129,8 +130,7 @@ def zero_shot_evidence(predictions: Path) -> pl.DataFrame:
 def retrieval_evidence(encoder: Encoder, benchmark: Benchmark, images: PackedImages) -> pl.DataFrame:
     """Cosines of every prompt with every image that has a class, and whether a study's text is among the ten nearest.
 
-    The second is `recall_at_k` of :func:`mmclip.evaluation.retrieval.instance_recall` before its mean; of identical
-    texts each is right.
+    Of identical texts each is right.
     """
     samples = list(benchmark.samples)
     features = encoder.images(np.stack(images.read([sample.image_id for sample in samples])))
@@ -152,19 +152,15 @@ def retrieval_evidence(encoder: Encoder, benchmark: Benchmark, images: PackedIma
                     }
                 )
     for code, texts in benchmark.texts.items():
-        kept = [number for number, sample in enumerate(samples) if sample.study_id in texts]
-        distinct = sorted({texts[samples[number].study_id] for number in kept})
-        place = {text: number for number, text in enumerate(distinct)}
-        own = np.array([place[texts[samples[number].study_id]] for number in kept])
-        relevant = own[:, None] == np.arange(len(distinct))
-        found = recall_at_k(ranks(features[kept] @ encoder.texts(distinct).T, relevant), 10)
+        ranked = instance_ranks(features, [sample.study_id for sample in samples], encoder, texts)
+        kept = ranked.kept
         parts.append(
             {
                 "score": ["recall_at_10"] * len(kept),
                 "language": [code] * len(kept),
                 "unit": [samples[number].image_id for number in kept],
                 "patient_id": [samples[number].patient_id for number in kept],
-                "value": found.tolist(),
+                "value": recall_at_k(ranked.by_direction["image_to_text"], 10).tolist(),
             }
         )
     return pl.concat([_evidence(pl.DataFrame(part)) for part in parts])

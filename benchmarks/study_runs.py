@@ -240,7 +240,7 @@ def start(runs: Sequence[Run], jobs: int = 1) -> None:
     write_json(first.config | {"experiments": experiments}, folder / "config.json")
     targets = [str(run.metrics(task).relative_to(folder)) for run in runs for task in run.study.tasks]
     command = [sys.executable, "-m", "mmclip", "run", *targets, "--configfile", str(folder / "config.json")]
-    command += ["--directory", str(folder), "--cores", str(jobs), "--keep-going", "--quiet", "all"]
+    command += ["--directory", str(folder), "--cores", str(jobs), "--keep-going", "--quiet", "rules"]
     done = subprocess.run(command, cwd=folder, check=False, text=True, capture_output=True)
     if done.returncode:
         write_text(f"{done.stdout}\n{done.stderr}", folder / "run.log")

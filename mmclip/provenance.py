@@ -47,6 +47,7 @@ STAGES: dict[str, Stage] = {
     "predict_labels": Stage(("mmclip.training.classify_stage",)),
     "benchmark": Stage(("mmclip.evaluation.benchmark",), PHRASE_BOOK),
     "evaluate": Stage(("mmclip.evaluation.stage",)),
+    "release": Stage(("mmclip.models.release",)),
     "report": Stage(("mmclip.report.stage",), ("mmclip/report/templates/*", *PHRASE_BOOK)),
     "plan": Stage(("mmclip.plan",)),
     "reproduce_3mclip": Stage(("mmclip.report.reproduction",), ("mmclip/report/published.yaml",)),

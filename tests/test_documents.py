@@ -71,3 +71,13 @@ def test_no_more_than_yaml() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     loaded = ast.literal_eval(done.stdout)
     assert {name for name in loaded if "cython" not in name} <= {"yaml", "_yaml"}, loaded
+
+
+@pytest.mark.parametrize(("text", "value"), [("5e-5", 5e-5), ("1e-12", 1e-12), ("-2E3", -2000.0), ("1.0e-3", 1e-3)])
+def test_exponents_are_numbers(text: str, value: float) -> None:
+    assert read_yaml(f"{{a: {text}}}") == {"a": value}
+
+
+@pytest.mark.parametrize("text", ["e5", "1e", "5e-5x", "'5e-5'", "1e5 images"])
+def test_what_only_looks_like_an_exponent_is_text(text: str) -> None:
+    assert read_yaml(f"{{a: {text}}}") == {"a": text.strip("'")}

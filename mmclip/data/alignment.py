@@ -137,7 +137,7 @@ class AlignmentBatches:
             languages = choose_languages(options >= 0, weights, self.seed, "language", step)
             texts = options[np.arange(len(options)), languages]
         shown, chosen = choose_sentences(self.corpus.counts(texts), self.data.text_mix, self.seed, "sentences", step)
-        return Drawn(images, described, rounds, ShownTexts(texts, shown, chosen))
+        return Drawn(images, described, rounds, ShownTexts(texts, *self.corpus.fitting(texts, shown, chosen)))
 
     def _deal(self, window: int) -> list[Drawn]:
         """The samples of `data.length_buckets` consecutive steps."""

@@ -118,7 +118,7 @@ class Corpus:
         token_first: [K + 1] where a distinct sentence's tokens start in `tokens`.
         tokens: token ids of the distinct sentences, one after the other.
         frame_ids: ids of the start, end and padding tokens.
-        max_tokens: longer texts are cut.
+        max_tokens: longer texts lose their last sentences, a longer sentence is cut.
     """
 
     studies: list[str]
@@ -190,11 +190,28 @@ class Corpus:
         """
         return np.repeat(self.first[texts], shown) + chosen
 
+    def fitting(self, texts: Ints, shown: Ints, chosen: Ints) -> tuple[Ints, Ints]:
+        """The same choice without the sentences that would not fit into the token limit, so that a text has no label
+        of a sentence that the model does not see. A first sentence stays, and is cut where it is too long by itself.
+
+        Args:
+            texts, shown, chosen: as for :meth:`places`.
+
+        Returns:
+            `shown` and `chosen` of what is left.
+        """
+        lengths = self._sentence_tokens(self.places(texts, shown, chosen))
+        first = np.cumsum(shown) - shown
+        upto = np.cumsum(lengths)
+        before = upto[first] - lengths[first]
+        fits = upto - np.repeat(before, shown) + FRAME <= self.max_tokens
+        fits[first] = True
+        return segment_sums(fits.astype(np.int64), shown), chosen[fits]
+
     def ids(self, places: Ints, shown: Ints) -> tuple[Tensor, Tensor]:
         """Token ids of texts made of these sentences, framed, cut and padded: int64 [M, W] and their mask."""
-        numbers = self.sentence[places]
-        lengths = self.token_first[numbers + 1] - self.token_first[numbers]
-        flat = self.tokens[ranges(self.token_first[numbers], lengths)]
+        lengths = self._sentence_tokens(places)
+        flat = self.tokens[ranges(self.token_first[self.sentence[places]], lengths)]
         start, end, padding = self.frame_ids
         return pad_rows(flat, segment_sums(lengths, shown), start, end, padding, self.max_tokens)
 
@@ -203,7 +220,8 @@ class Corpus:
         return np.minimum(self._tokens(places, shown) + FRAME, self.max_tokens)
 
     def cut(self, texts: Ints, shown: Ints, chosen: Ints) -> dict[str, float]:
-        """The share of texts that are longer than the token limit, by language; 0 for one without texts.
+        """The share of texts that are longer than the token limit, so that something is left out, by language; 0 for
+        one without texts.
 
         Args:
             texts, shown, chosen: texts and the sentences chosen of them, as for :meth:`places`.
@@ -214,8 +232,11 @@ class Corpus:
         return dict(zip(self.languages, found.tolist(), strict=True))
 
     def _tokens(self, places: Ints, shown: Ints) -> Ints:
+        return segment_sums(self._sentence_tokens(places), shown)
+
+    def _sentence_tokens(self, places: Ints) -> Ints:
         numbers = self.sentence[places]
-        return segment_sums(self.token_first[numbers + 1] - self.token_first[numbers], shown)
+        return self.token_first[numbers + 1] - self.token_first[numbers]
 
     def targets(self, places: Ints, shown: Ints) -> Tensor:
         """Soft labels of texts made of these sentences, float32 [M, L]; see :func:`combine_segments`."""

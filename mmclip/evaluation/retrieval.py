@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,45 @@ def class_precision(
     return rows
 
 
+@dataclass(frozen=True)
+class InstanceRanks:
+    """Where each image's own text, and each text's own image, came among all.
+
+    Attributes:
+        kept: numbers of the images whose study has a text.
+        by_direction: image_to_text and text_to_image -> [kept] ranks from 1.
+    """
+
+    kept: list[int]
+    by_direction: Mapping[str, NDArray[np.int64]]
+
+
+def instance_ranks(
+    images: Embeddings, studies: Sequence[str], encoder: Encoder, texts: Mapping[str, str]
+) -> InstanceRanks:
+    """Ranks of every image's own text among the distinct texts, and of its text's images among the images.
+
+    Identical texts are one item: an image's text is found when the text it has is found, whoever else has it too.
+
+    Args:
+        images: [n, D]; images whose study has no text are left out.
+        studies: [n] their studies.
+        texts: study -> text.
+    """
+    kept = [i for i, study in enumerate(studies) if study in texts]
+    if not kept:
+        return InstanceRanks([], {})
+    distinct = sorted({texts[studies[i]] for i in kept})
+    number = {text: j for j, text in enumerate(distinct)}
+    own = np.array([number[texts[studies[i]]] for i in kept])
+    similarity = images[kept] @ encoder.texts(distinct).T
+    relevant = own[:, None] == np.arange(len(distinct))[None]
+    return InstanceRanks(
+        kept,
+        {"image_to_text": ranks(similarity, relevant), "text_to_image": ranks(similarity.T, relevant.T)[own]},
+    )
+
+
 def instance_recall(
     images: Embeddings,
     studies: Sequence[str],
@@ -57,29 +97,16 @@ def instance_recall(
     cutoffs: Sequence[int],
     resamples: int,
 ) -> list[Row]:
-    """Recall@K and mean rank of a study's own text among all, and of its image among all.
-
-    Identical texts are one item: an image's text is found when the text it has is found, whoever else has it too.
+    """Recall@K and mean rank of a study's own text among all, and of its image among all; see :func:`instance_ranks`.
 
     Args:
-        images: [n, D]; images whose study has no text are left out.
+        images: [n, D], of `studies` and `patients`.
         texts: study -> text.
     """
-    kept = [i for i, study in enumerate(studies) if study in texts]
-    if not kept:
-        return []
-    distinct = sorted({texts[studies[i]] for i in kept})
-    number = {text: j for j, text in enumerate(distinct)}
-    own = np.array([number[texts[studies[i]]] for i in kept])
-    similarity = images[kept] @ encoder.texts(distinct).T
-    relevant = own[:, None] == np.arange(len(distinct))[None]
-    people = [patients[i] for i in kept]
-    by_direction = {
-        "image_to_text": ranks(similarity, relevant),
-        "text_to_image": ranks(similarity.T, relevant.T)[own],
-    }
+    found = instance_ranks(images, studies, encoder, texts)
+    people = [patients[i] for i in found.kept]
     rows: list[Row] = []
-    for direction, rank in by_direction.items():
+    for direction, rank in found.by_direction.items():
         scores = np.stack([*(recall_at_k(rank, k) for k in cutoffs), rank.astype(np.float64)])
         names = [*(("recall_at_k", k) for k in cutoffs), ("mean_rank", None)]
         intervals = mean_intervals(scores, people, resamples)

@@ -70,26 +70,28 @@ def mean_intervals(scores: Values, patients: Sequence[str], resamples: int = 100
 
 
 def two_level_bootstrap(
-    correct: Values,
+    statistic: Callable[[Draw, Draw], Values],
+    seeds: int,
     patients: Sequence[str],
-    statistic: Callable[[Values], Values],
     resamples: int = 1000,
     seed: int = 0,
 ) -> list[Interval]:
-    """Intervals for a method: seeds are drawn first, then patients; languages stay fixed.
+    """Intervals for a method that was trained with several seeds: seeds are drawn first, then patients.
 
     Args:
-        correct: [seeds, languages, samples] score of each sample (1 or 0 for accuracy), the same samples throughout.
+        statistic: numbers of seeds and of samples, both with repeats, -> values [k]; languages stay fixed.
+        seeds: how many there are, each scored on the same samples.
         patients: patient of each sample.
-        statistic: [languages] means over seeds and samples -> values [k] (mean over languages, worst language).
+        resamples: number of draws.
+        seed: of the draws.
     """
-    seeds = correct.shape[0]
     rng = np.random.default_rng((seed, 1))
-    draws = []
-    for draw in patient_draws(patients, resamples, seed):
-        chosen = rng.integers(seeds, size=seeds)
-        draws.append(np.atleast_1d(statistic(correct[chosen][:, :, draw].mean((0, 2)))))
-    return _intervals(np.atleast_1d(statistic(correct.mean((0, 2)))), draws)
+    values = np.atleast_1d(statistic(np.arange(seeds), np.arange(len(patients))))
+    draws = [
+        np.atleast_1d(statistic(rng.integers(seeds, size=seeds), draw))
+        for draw in patient_draws(patients, resamples, seed)
+    ]
+    return _intervals(values, draws)
 
 
 def _intervals(values: Values, draws: Sequence[Values]) -> list[Interval]:

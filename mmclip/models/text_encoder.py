@@ -32,14 +32,8 @@ class TextEncoder(nn.Module):
         self.width = int(backbone.config.hidden_size)
 
     def prepare_training(self, settings: TextTower) -> None:
-        """Freeze layers and compute activations again, as the settings say.
-
-        Raises:
-            UserError: the tower has fewer layers, or cannot.
-        """
-        freeze(self.backbone, settings.frozen_layers, "model.text.frozen_layers")
-        if settings.checkpointing:
-            checkpoint_activations(self.backbone, "model.text.checkpointing")
+        """See :func:`prepare_backbone`."""
+        prepare_backbone(self.backbone, settings)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Encode token ids.
@@ -141,6 +135,17 @@ def load_pretrained(auto: Any, name: str | Path, settings: TextTower) -> Any:
     if settings.max_tokens > usable:
         raise UserError(f"model.text.max_tokens: {settings.max_tokens}, but {name} has {usable} positions")
     return model
+
+
+def prepare_backbone(backbone: nn.Module, settings: TextTower) -> None:
+    """Freeze layers and compute activations again, as the settings say.
+
+    Raises:
+        UserError: the tower has fewer layers, or cannot.
+    """
+    freeze(backbone, settings.frozen_layers, "model.text.frozen_layers")
+    if settings.checkpointing:
+        checkpoint_activations(backbone, "model.text.checkpointing")
 
 
 def attention(settings: TextTower | None = None) -> str | None:

@@ -14,22 +14,26 @@ from transformers import AutoModelForMaskedLM, PreTrainedTokenizerFast, XLMRober
 from mmclip.config.models import TextTower
 from mmclip.data.masking import NOT_MASKED, MaskedBatch, MaskedBatches
 from mmclip.errors import UserError
-from mmclip.models.text_encoder import load_pretrained, scratch_config
+from mmclip.models.text_encoder import load_pretrained, prepare_backbone, scratch_config
 from mmclip.models.towers import write_text_tower
 from mmclip.training.distributed import global_mean
 
 
 def masked_language_model(settings: TextTower, tokenizer: PreTrainedTokenizerFast) -> Any:
-    """A Hugging Face model with a language-modelling head: pretrained, or small and fresh.
+    """A Hugging Face model with a language-modelling head: pretrained, or small and fresh; with frozen layers and
+    activations computed again as the settings say.
 
     Raises:
-        UserError: the tower is a bag of words, or the pretrained model cannot be loaded.
+        UserError: the tower is a bag of words, the pretrained model cannot be loaded, or it has fewer layers.
     """
     if settings.kind == "bag_of_words":
         raise UserError("model.text.kind: a bag of words has no language model; use pretrained or scratch")
     if settings.kind == "scratch":
-        return XLMRobertaForMaskedLM(scratch_config(settings, tokenizer))
-    return load_pretrained(AutoModelForMaskedLM, settings.name, settings)
+        model = XLMRobertaForMaskedLM(scratch_config(settings, tokenizer))
+    else:
+        model = load_pretrained(AutoModelForMaskedLM, settings.name, settings)
+    prepare_backbone(model.base_model, settings)
+    return model
 
 
 class LanguageModel(nn.Module):

@@ -178,3 +178,24 @@ def test_the_share_of_texts_that_are_cut_by_language(texts: pl.DataFrame) -> Non
         places = corpus.places(every, counts, whole)
         assert corpus.lengths(places, counts).tolist() == [min(length, limit) for length in lengths]
         assert corpus.lengths(places, counts).tolist() == corpus.ids(places, counts)[1].sum(dim=1).tolist()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_sentences_that_do_not_fit_go_with_their_labels(texts: pl.DataFrame, seed: int) -> None:
+    tokenizer = train_tokenizer(texts, Tokenizer(vocabulary=300))
+    chosen_texts = np.arange(3)[np.random.default_rng(seed).integers(3, size=12)]
+    sentences = [texts["sentences"][int(text)].to_list() for text in chosen_texts]
+    for limit in range(4, 30):
+        corpus = Corpus.build(texts, LANGUAGES, tokenizer, limit, targets())
+        shown, chosen = choose_sentences(corpus.counts(chosen_texts), TextMix(one=0.2, several=0.4, all=0.4), seed)
+        kept, left = corpus.fitting(chosen_texts, shown, chosen)
+        ids, mask = corpus.ids(corpus.places(chosen_texts, kept, left), kept)
+        wanted_start, left_start = np.cumsum(shown) - shown, np.cumsum(kept) - kept
+        for row, own in enumerate(sentences):
+            wanted = chosen[wanted_start[row] :][: shown[row]].tolist()
+            while len(wanted) > 1 and len(tokenizer(" ".join(own[n] for n in wanted))["input_ids"]) > limit:
+                wanted.pop()
+            assert left[left_start[row] :][: kept[row]].tolist() == wanted
+            whole = tokenizer(" ".join(own[n] for n in wanted))["input_ids"]
+            cut = whole if len(whole) <= limit else [*whole[: limit - 1], whole[-1]]
+            assert ids[row][mask[row] == 1].tolist() == cut

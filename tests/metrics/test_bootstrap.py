@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mmclip.metrics.bootstrap import bootstrap, patient_draws, two_level_bootstrap
+
+Numbers = NDArray[np.int64]
 
 
 def test_a_draw_takes_whole_patients() -> None:
@@ -50,7 +53,12 @@ def test_the_worst_language_is_recomputed_in_each_draw() -> None:
     rng = np.random.default_rng(0)
     correct = (rng.random((1, 8, 300)) < 0.8).astype(float)  # eight equally good languages
     patients = [str(n) for n in range(300)]
-    mean, worst = two_level_bootstrap(correct, patients, lambda means: np.array([means.mean(), means.min()]), 300)
+
+    def mean_and_worst(seeds: Numbers, samples: Numbers) -> NDArray[np.float64]:
+        of_language = correct[seeds][:, :, samples].mean((0, 2))
+        return np.array([of_language.mean(), of_language.min()])
+
+    mean, worst = two_level_bootstrap(mean_and_worst, 1, patients, 300)
     fixed = correct[0, correct.mean((0, 2)).argmin()]
     (same_language,) = bootstrap(lambda i: fixed[i].mean(), patients, 300)
     assert worst.value < mean.value
@@ -62,6 +70,6 @@ def test_seeds_widen_the_interval() -> None:
     rng = np.random.default_rng(0)
     by_seed = np.stack([(rng.random((2, 400)) < p).astype(float) for p in (0.6, 0.7, 0.8, 0.9)])
     patients = [str(n) for n in range(400)]
-    (both,) = two_level_bootstrap(by_seed, patients, lambda means: means.mean(keepdims=True), 400)
-    (one,) = two_level_bootstrap(by_seed[:1], patients, lambda means: means.mean(keepdims=True), 400)
+    (both,) = two_level_bootstrap(lambda seeds, samples: by_seed[seeds][:, :, samples].mean(), 4, patients, 400)
+    (one,) = two_level_bootstrap(lambda seeds, samples: by_seed[seeds][:, :, samples].mean(), 1, patients, 400)
     assert both.high - both.low > 1.5 * (one.high - one.low)

@@ -210,6 +210,17 @@ def test_a_rank_without_a_row_has_no_loss(small: SmallData) -> None:
     assert losses["mlm_loss"] == 0
 
 
+def test_frozen_layers_learn_nothing_and_activations_are_computed_again(small: SmallData) -> None:
+    made, tokenizer = batches(small)
+    changes = {"max_tokens": 250, "layers": 2, "frozen_layers": 1, "checkpointing": True}
+    model = masked_language_model(experiment("text").model.text.model_copy(update=changes), tokenizer)
+    assert model.base_model.is_activation_checkpointing
+    LanguageModel(model, bf16=False)(made(0), 0)["mlm_loss"].backward()  # type: ignore[no-untyped-call]
+    learned = {name for name, parameter in model.base_model.named_parameters() if parameter.grad is not None}
+    assert learned and all(name.startswith("encoder.layer.1.") for name in learned)
+    assert model.lm_head.dense.weight.grad is not None
+
+
 def test_languages_are_drawn_by_the_power_of_their_share(small: SmallData) -> None:
     made, _ = batches(small)
     counts = np.bincount(made.corpus.language)

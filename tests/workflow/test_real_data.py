@@ -7,24 +7,23 @@ from __future__ import annotations
 
 import html
 import json
-import os
 import shutil
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from string import Template
 
 import polars as pl
 import pytest
+from real_radiographs import DATASET, metadata, text_model, write_settings
 from safetensors import safe_open
 from sklearn.metrics import roc_auc_score
 
 from mmclip.observations import OBSERVATIONS
 from mmclip.sentences import split
 from mmclip.tables.evaluation import PREDICTIONS, Metric
-from mmclip.tables.files import atomic, read_table, read_tables
+from mmclip.tables.files import read_table, read_tables
 from mmclip.tables.filtering import CORPUS, REJECTED, SAMPLE
 from mmclip.tables.imaging import INDEX
 from mmclip.tables.ingest import IMAGES, STUDIES
@@ -40,7 +39,7 @@ pytestmark = [
 
 LANGUAGES = ("eng_Latn", "spa_Latn", "por_Latn", "ita_Latn")
 TRANSLATED = LANGUAGES[1:]
-DATASET, EXPERIMENT = "cxr_pairs", "three_m_clip"
+EXPERIMENT = "three_m_clip"
 
 TABLES: dict[str, tuple[Table, int]] = {
     "ingest/*/studies.parquet": (STUDIES, 1),
@@ -66,55 +65,13 @@ HEAVY = ("pretrain", "checkpoints")
 # --- the run ----------------------------------------------------------------------------------------------------------
 
 
-def metadata() -> pl.DataFrame:
-    """The source's own table, every image once, with our two label columns.
-
-    Images of one hospital (``ker_``) are Normal or one of two pneumonias. Labels of the other's (``ccd_``) say what
-    caused the disease, not what an image shows, so these have none.
-    """
-    source = pl.read_csv(Path(os.environ["MMCLIP_REAL_DATA"]) / DATASET / "metadata.csv", infer_schema=False)
-    labelled, normal = pl.col("id").str.starts_with("ker_"), pl.col("labels") == "Normal"
-    return source.filter(pl.col("duplicate_of").is_null()).with_columns(
-        no_finding=pl.when(labelled).then(normal.cast(pl.Int8)),
-        pneumonia=pl.when(labelled).then((~normal).cast(pl.Int8)),
-    )
-
-
-def text_model() -> Path:
-    """The folder of the multilingual text encoder, made once and kept in the user's cache."""
-    cache = Path(os.environ.get("MMCLIP_CACHE") or Path.home() / ".cache/mmclip")
-    folder = cache / "multilingual-e5-small"
-    if not folder.is_dir():
-        script = Path(os.environ["MMCLIP_REAL_MODELS"]) / "multilingual_e5_small.py"
-        with atomic(folder) as temporary:
-            subprocess.run([sys.executable, str(script), str(temporary)], check=True, timeout=300)
-    return folder
-
-
-def write_config(directory: Path) -> Path:
-    """Write the config, the experiment and the table of the data into a directory; the config's path."""
-    here = CHECKOUT / "tests/config"
-    paths = {
-        "table": directory / "studies.csv",
-        "images": Path(os.environ["MMCLIP_REAL_DATA"]) / DATASET,
-        "experiment": directory / "experiment.yaml",
-        "prompts": here / "real_prompts.yaml",
-        "text_model": text_model(),
-    }
-    metadata().write_csv(paths["table"])
-    for template, output in (("real.yaml", "config.yaml"), ("real_experiment.yaml", "experiment.yaml")):
-        filled = Template((here / template).read_text(encoding="utf-8")).substitute(paths)
-        (directory / output).write_text(filled, encoding="utf-8")
-    return directory / "config.yaml"
-
-
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The results of the run."""
     directory = tmp_path_factory.mktemp("real")
     command = [sys.executable, "-m", "mmclip", "run", "--directory", str(directory)]
     done = subprocess.run(
-        [*command, "--configfile", str(write_config(directory)), "--cores", "2", "--quiet", "rules"],
+        [*command, "--configfile", str(write_settings(directory)), "--cores", "2", "--quiet", "rules"],
         cwd=CHECKOUT, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
         timeout=3000,
     )  # fmt: skip

@@ -67,7 +67,7 @@ def of(jobs: set[Job], rule: str) -> list[str]:
     return sorted(wildcards for name, wildcards in jobs if name == rule)
 
 
-TRAINED = {"pretrain", "evaluate", "search", "report"}
+TRAINED = {"pretrain", "evaluate", "release", "search", "report"}
 TEXTS = {"pretrain_text", *TRAINED}
 FILTERED = {"draw_thresholds", "filter", "measure_filter", "validate", *TEXTS}
 LOGIC = "\n\nMORE_LOGIC = 1\n"
@@ -152,7 +152,7 @@ def test_an_objective_repeats_its_experiments(checkout: Path) -> None:
 def test_an_experiment_file_repeats_its_experiment(checkout: Path) -> None:
     edit(checkout / "tests/config/three_m_clip.yaml", "label_scale: 10", "label_scale: 11")
     jobs = planned(checkout)
-    assert rules(jobs) == {"pretrain", "evaluate", "search", "report"}
+    assert rules(jobs) == TRAINED
     assert of(jobs, "pretrain") == ["experiment=three_m_clip"]
 
 
@@ -189,7 +189,7 @@ def test_a_replaced_folder_of_a_text_model_repeats_what_starts_from_it(own_copy:
     weights.write_text("another 1")
     os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
     jobs = planned(own_copy)
-    assert rules(jobs) == {"pretrain_text", "pretrain", "evaluate", "search", "report"}
+    assert rules(jobs) == TEXTS
     assert of(jobs, "pretrain_text") == ["experiment=text"]
     assert of(jobs, "pretrain") == ["experiment=clip", "experiment=three_m_clip"]
 

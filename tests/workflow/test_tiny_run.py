@@ -13,6 +13,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from mmclip.models.card import read_card
+from mmclip.models.digest import weights_digest
 from mmclip.sentences import split
 from mmclip.tables.evaluation import PREDICTIONS
 from mmclip.tables.files import read_table
@@ -88,6 +90,20 @@ def test_metrics_of_every_task(tiny_run: Path) -> None:
     assert len(found) == 8
     assert {*LANGUAGES} <= found["clip", "zero_shot"]
     assert {*LANGUAGES} <= found["three_m_clip", "retrieval"]
+
+
+def test_a_released_model_is_complete(tiny_run: Path) -> None:
+    """Its card has what was measured and the licences; with its prompts it needs nothing else of the run."""
+    results = tiny_run / RESULTS
+    for experiment in ("clip", "three_m_clip"):
+        folder = results / "release" / experiment
+        assert weights_digest(folder) == weights_digest(results / "pretrain" / experiment / "model")
+        card = read_card(folder)
+        tasks = {file.parts[-3] for file in (results / "evaluate" / experiment).rglob("metrics.json")}
+        assert {row.task for row in card.metrics} == tasks
+        assert {*card.prompts} == {*LANGUAGES}
+        assert card.translated_by == ("phrasebook memory",)
+        assert "machine-written, not reviewed" in (folder / "README.md").read_text()
 
 
 def test_pages(tiny_run: Path) -> None:

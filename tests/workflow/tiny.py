@@ -16,7 +16,8 @@ RESULTS = Path("results/tiny")
 
 STAGES = {
     "build", "ingest", "pack", "translate", "draw_thresholds", "filter", "measure_filter", "validate", "label",
-    "predict_labels", "disambiguate", "pretrain_text", "pretrain", "benchmark", "evaluate", "report", "search",
+    "predict_labels", "disambiguate", "pretrain_text", "pretrain", "benchmark", "evaluate", "release",
+    "report", "search",
 }  # fmt: skip
 """Every rule but `all` that the tiny run uses."""
 

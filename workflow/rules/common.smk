@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from snakemake.exceptions import WorkflowError
 
 RESULTS = f"{config['results']}/{config['run']}"
 LANGUAGES = config["languages"]
+SOURCE = config["filter"]["source"]
 DATASETS = config["datasets"]
 SHARDS = [f"{dataset}-{shard:03d}" for dataset in DATASETS for shard in range(config["shards"])]
 DATASET_OF = {shard: shard.rpartition("-")[0] for shard in SHARDS}
@@ -142,14 +144,29 @@ def source_files(wildcards):
     return list(dict.fromkeys(file for file in files if file))
 
 
-def engines(wildcards):
-    """Settings of the engine of a language, and of the engines it falls back on."""
+def engine_chain(language):
+    """Names of the engine of a language, and of those it falls back on."""
     translate = config["translate"]
-    name, chain = translate["engines_by_language"].get(wildcards.language, translate["engine"]), []
-    while name:
-        chain.append(translate["engines"][name])
-        name = chain[-1].get("fallback")
+    chain = [translate["engines_by_language"].get(language, translate["engine"])]
+    while following := translate["engines"][chain[-1]].get("fallback"):
+        chain.append(following)
     return chain
+
+
+def engines(wildcards):
+    """Settings of the engines of a translation job."""
+    return [config["translate"]["engines"][name] for name in engine_chain(wildcards.language)]
+
+
+def translated_by(wildcards):
+    """The engines behind the texts that an experiment read, as options of the model's card: name, kind and model."""
+    languages = [code for code in EXPERIMENTS[wildcards.experiment]["data"]["languages"] if code != SOURCE]
+    named = {}
+    for name in dict.fromkeys(name for code in languages for name in engine_chain(code)):
+        engine = config["translate"]["engines"][name]
+        parts = [name, engine["kind"], Path(engine.get("model") or "").name]
+        named[name] = " ".join(dict.fromkeys(filter(None, parts)))
+    return " ".join(f"--translated-by {shlex.quote(words)}" for words in named.values())
 
 
 def memories(wildcards):
@@ -165,7 +182,7 @@ def translation_models(wildcards):
 
 def drawn(wildcards):
     """The thresholds drawn for a language; the source's, and the variants without a filter, have none."""
-    filtered = wildcards.variant == "filtered" and wildcards.language != config["filter"]["source"]
+    filtered = wildcards.variant == "filtered" and wildcards.language != SOURCE
     return ["<results>/filter/thresholds/{language}.json"] if filtered and config["filter"]["draw"]["sample"] else []
 
 

@@ -51,7 +51,7 @@ rule judge:
         runtime=1440,
     params:
         settings=settings("validate"),
-        source=config["filter"]["source"],
+        source=SOURCE,
         cards=lambda wildcards, input: [f"{folder}/card.json" for folder in input.ingested],
         code=code("judge"),
     shell:

@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+import polars as pl
 import pyarrow.parquet as parquet
 
 from mmclip.config.ingest import PhantomSource
 from mmclip.config.root import Config
-from mmclip.config.training import ExperimentSettings, Optimisation
+from mmclip.config.training import DataSettings, ExperimentSettings, Optimisation
 
 SENTENCES_PER_REPORT = 6.0
 """Measured on Indiana: 5.8."""
@@ -65,20 +67,35 @@ A100_CLASSIFIED_PER_SECOND = 300.0
 TOKENS_PER_TEXT = 80.0
 """A report of six sentences with its frame; a sentence alone is counted as much, so that this errs upward."""
 
+
+class Size(NamedTuple):
+    """What a data set holds.
+
+    Attributes:
+        reports, images: how many.
+        studies: with an image that training may show; an epoch shows each once, by one of its images.
+    """
+
+    reports: int
+    images: int
+    studies: int
+
+
 PUBLISHED = {
-    "mimic_cxr": (227_827, 377_110),
-    "chexpert": (0, 223_648),
-    "chexpert_plus": (187_711, 223_462),
-    "open_i": (3_955, 7_470),
-    "padchest": (109_931, 160_868),
-    "nih_cxr14": (0, 112_120),
-    "rsna_pneumonia": (0, 26_684),
-    "siim_pneumothorax": (0, 12_047),
-    "covid_radiography": (0, 21_165),
-    "covidx": (0, 30_882),
-    "vindr_cxr": (0, 18_000),
+    "mimic_cxr": Size(227_827, 377_110, 227_827),
+    "chexpert": Size(0, 223_648, 187_841),
+    "chexpert_plus": Size(187_711, 223_462, 187_711),
+    "open_i": Size(3_955, 7_470, 3_955),
+    "padchest": Size(109_931, 160_868, 109_931),
+    "nih_cxr14": Size(0, 112_120, 112_120),
+    "rsna_pneumonia": Size(0, 26_684, 26_684),
+    "siim_pneumothorax": Size(0, 12_047, 12_047),
+    "covid_radiography": Size(0, 21_165, 21_165),
+    "covidx": Size(0, 30_882, 30_882),
+    "vindr_cxr": Size(0, 18_000, 18_000),
 }
-"""Kind of data set -> reports and images, as published; some from memory. What was ingested is counted instead."""
+"""Kind of data set -> as published, some from memory; all its studies, though some have no frontal image. What was
+ingested is counted instead."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +116,7 @@ def plan(reports: int, images: int, languages: int, pixels: int, epochs: int, co
         reports, images: how many of each.
         languages: target languages.
         pixels: side of the packed images.
-        epochs: of image-text pretraining.
+        epochs: of image-text pretraining, each image once.
         cores, gpus: working at once; hours are wall-clock hours with all of them busy.
     """
     return [*_data(reports, images, languages, pixels, cores, gpus), _alignment("pretrain", epochs * images, gpus)]
@@ -113,11 +130,10 @@ def plan_run(config: Config, experiments: Mapping[str, ExperimentSettings], core
         cores: working at once.
     """
     known = sizes(config)
-    reports, images = (sum(part) for part in zip(*known.values(), strict=True))
-    lines = _data(reports, images, len(config.languages) - 1, config.pack.size, cores, config.gpus)
-    trained = [known[name] for name in config.train_on or known]
-    reports, images = (sum(part) for part in zip(*trained, strict=True))
-    texts = reports * len(config.languages)
+    whole = _together(known.values())
+    lines = _data(whole.reports, whole.images, len(config.languages) - 1, config.pack.size, cores, config.gpus)
+    trained = _together(known[name] for name in config.train_on or known)
+    texts = trained.reports * len(config.languages)
     for name, settings in experiments.items():
         optimisation = settings.optimisation
         if settings.task == "text":
@@ -127,27 +143,37 @@ def plan_run(config: Config, experiments: Mapping[str, ExperimentSettings], core
             hours = tokens / A100_TOKENS_PER_SECOND / 3600 / max(config.gpus, 1)
             lines.append(Line(f"pretrain-text {name}", 0, hours, 3, "inferred: XLM-R base on A100s"))
         elif settings.task == "classify":
-            shown = _seen(optimisation, images) * settings.classify.folds
+            shown = _seen(optimisation, trained.studies) * settings.classify.folds
             hours = shown / A100_CLASSIFIED_PER_SECOND / 3600
             lines.append(Line(f"predict-labels {name}", 0, hours, 1, "inferred: DenseNet-121 on an A100"))
         else:
-            lines.append(_alignment(f"pretrain {name}", _seen(optimisation, images), config.gpus))
+            lines.append(_alignment(f"pretrain {name}", _seen(optimisation, trained.studies), config.gpus))
     return lines
 
 
-def sizes(config: Config) -> dict[str, tuple[int, int]]:
-    """Data set -> reports and images: counted where it was ingested, else published, else (a table) unknown, as 0."""
+def sizes(config: Config) -> dict[str, Size]:
+    """Data set -> its size: counted where it was ingested, else published, else (a table) unknown, as 0."""
     out = {}
     for name, source in config.datasets.items():
         ingested = Path(config.results, config.run, "ingest", name)
         studies, images = (ingested / f"{table}.parquet" for table in ("studies", "images"))
         if studies.exists() and images.exists():
-            out[name] = (parquet.read_metadata(studies).num_rows, parquet.read_metadata(images).num_rows)
+            shown = pl.scan_parquet(images).filter(pl.col("view").is_in(DataSettings().views))
+            counted = shown.select(pl.col("study_id").n_unique()).collect().item()
+            out[name] = Size(_rows(studies), _rows(images), counted)
         elif isinstance(source, PhantomSource):
-            out[name] = (source.n, source.n)
+            out[name] = Size(source.n, source.n, source.n)
         else:
-            out[name] = PUBLISHED.get(source.kind, (0, 0))
+            out[name] = PUBLISHED.get(source.kind, Size(0, 0, 0))
     return out
+
+
+def _rows(file: Path) -> int:
+    return int(parquet.read_metadata(file).num_rows)
+
+
+def _together(parts: Iterable[Size]) -> Size:
+    return Size(*(sum(numbers) for numbers in zip(*parts, strict=True)))
 
 
 def table(lines: Iterable[Line]) -> str:

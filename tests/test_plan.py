@@ -34,10 +34,10 @@ def test_a_run_is_planned_by_its_data_sets_and_experiments() -> None:
     assert [name for name in lines if name.startswith("pre")] == [
         "pretrain-text text", "predict-labels classify", "pretrain clip", "pretrain medclip", "pretrain three_m_clip"
     ]  # fmt: skip
-    trained = PUBLISHED["mimic_cxr"][1] + PUBLISHED["chexpert"][1]
+    trained = PUBLISHED["mimic_cxr"].studies + PUBLISHED["chexpert"].studies
     assert lines["pretrain clip"].gpu_hours == pytest.approx(200 * trained / A100_PAIRS_PER_SECOND / 3600 / 2)
     assert lines["pretrain clip"].gpu_hours == lines["pretrain medclip"].gpu_hours
-    everything = sum(PUBLISHED[source.kind][1] for source in config.datasets.values())
+    everything = sum(PUBLISHED[source.kind].images for source in config.datasets.values())
     assert lines["pack"].gigabytes == pytest.approx(everything * 256**2 / 1e9)
     text = table(lines.values())
     assert text.startswith("predicted, not measured") and len(text.splitlines()) == 1 + len(lines)
@@ -47,10 +47,16 @@ def test_what_was_ingested_is_counted(tmp_path: Path) -> None:
     config = parse(Config, {"results": str(tmp_path), "run": "r", "datasets": {
         "mine": {"kind": "table", "file": "x.csv", "columns": {"text": "t"}}, "simulated": {"kind": "phantom", "n": 7},
     }})  # fmt: skip
-    assert sizes(config) == {"mine": (0, 0), "simulated": (7, 7)}
+    assert sizes(config) == {"mine": (0, 0, 0), "simulated": (7, 7, 7)}
     write_table(STUDIES.empty(), tmp_path / "r/ingest/simulated/studies.parquet", STUDIES)
-    write_table(IMAGES.empty(), tmp_path / "r/ingest/simulated/images.parquet", IMAGES)
-    assert sizes(config)["simulated"] == (0, 0)
+    seen = [("one", "PA"), ("one", "AP"), ("one", "LATERAL"), ("two", "LATERAL"), ("three", "UNKNOWN")]
+    rows: list[dict[str, object]] = [
+        {"image_id": str(number), "study_id": study, "patient_id": study, "path": f"{number}.png", "view": view,
+         "width": 1, "height": 1, "split": "train", "sha256": str(number)}
+        for number, (study, view) in enumerate(seen)
+    ]  # fmt: skip
+    write_table(IMAGES.frame(rows), tmp_path / "r/ingest/simulated/images.parquet", IMAGES)
+    assert sizes(config)["simulated"] == (0, 5, 2)
 
 
 def test_steps_count_as_they_are_and_epochs_by_the_data() -> None:

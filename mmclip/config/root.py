@@ -101,6 +101,7 @@ class Config(Settings):
         for name in self.evaluate.benchmarks:
             if name not in self.datasets:
                 raise ValueError(f"evaluate.benchmarks: no data set {name!r}; data sets: {', '.join(self.datasets)}")
+        self._held_out()
         if self.search is not None and self.search.dataset not in self.datasets:
             raise ValueError(
                 f"search.dataset: no data set {self.search.dataset!r}; data sets: {', '.join(self.datasets)}"
@@ -111,6 +112,24 @@ class Config(Settings):
                 f"experiments: {', '.join(self.experiments)}"
             )
         return self
+
+    def _held_out(self) -> None:
+        """Benchmarks of images that a data set holds out: the data set must name them, and they have no other split."""
+        supervised = [task for task in self.evaluate.tasks if task in ("linear_probe", "fine_tune")]
+        for name, benchmark in self.evaluate.benchmarks.items():
+            if benchmark.kind != "held_out":
+                continue
+            held = [one.name for one in getattr(self.datasets[name], "hold_out", ())]
+            if benchmark.held_out not in held:
+                raise ValueError(
+                    f"evaluate.benchmarks.{name}: {benchmark.held_out!r} is not held out; "
+                    f"datasets.{name}.hold_out names {', '.join(held) or 'none'}"
+                )
+            if supervised:
+                raise ValueError(
+                    f"evaluate.benchmarks.{name}: {supervised[0]} learns from the splits train and val, and of "
+                    f"{benchmark.held_out!r} all images are test; use kind labels, or leave the task out"
+                )
 
 
 def _better(kinds: tuple[str, str]) -> str:

@@ -152,4 +152,8 @@ def _wandb_run(folder: Path, name: str) -> Any:
     except ImportError as error:
         raise UserError("saving.wandb: wandb is not installed; `pip install wandb`, or set it to false") from error
     mode = os.environ.get("WANDB_MODE", "offline")
-    return wandb.init(project="mmclip", name=name, id=folder.name, resume="allow", dir=str(folder), mode=mode)
+    # what a program prints may name ids, and its arguments name paths; both would go along by default
+    private = wandb.Settings(console="off", disable_code=True, disable_git=True, x_disable_meta=True)
+    return wandb.init(
+        project="mmclip", name=name, id=folder.name, resume="allow", dir=str(folder), mode=mode, settings=private
+    )

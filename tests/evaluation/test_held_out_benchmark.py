@@ -11,6 +11,7 @@ import yaml
 
 from mmclip.config.base import parse
 from mmclip.config.evaluation import EvaluateSettings, HeldOutBenchmark
+from mmclip.config.root import Config
 from mmclip.errors import UserError
 from mmclip.evaluation.benchmark import held_out_benchmark, make_benchmark
 from mmclip.observations import COLUMNS, FIVE, column
@@ -162,3 +163,24 @@ def test_from_a_published_tree_to_the_benchmark(tmp_path: Path) -> None:
     assert {sample.image_id for sample in benchmark.samples} == set(tree.read("held_out")["image_id"])
     train = tree.read("images").filter(split="train")
     assert len(train) and not set(train["patient_id"]) & {sample.patient_id for sample in benchmark.samples}
+
+
+@pytest.mark.parametrize(
+    ("held_out", "tasks", "message"),
+    [
+        ("five", ["zero_shot"], "evaluate.benchmarks.set: 'five' is not held out; datasets.set.hold_out names 5x200"),
+        (
+            "5x200",
+            ["retrieval", "fine_tune"],
+            "benchmarks.set: fine_tune learns from the splits train and val",
+        ),
+    ],
+)
+def test_a_config_that_cannot_have_it(held_out: str, tasks: list[str], message: str) -> None:
+    source = {"kind": "chexpert", "root": "/data", "hold_out": [{"name": "5x200"}]}
+    benchmark = {"kind": "held_out", "held_out": held_out, "prompts": "prompts.yaml"}
+    evaluate = {"tasks": tasks, "benchmarks": {"set": benchmark}}
+    with pytest.raises(UserError, match=message):
+        parse(Config, {"datasets": {"set": source}, "evaluate": evaluate}, "config.yaml")
+    fine = {"tasks": ["zero_shot"], "benchmarks": {"set": benchmark | {"held_out": "5x200"}}}
+    parse(Config, {"datasets": {"set": source}, "evaluate": fine}, "config.yaml")

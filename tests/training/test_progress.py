@@ -88,12 +88,13 @@ def test_wandb_is_asked_for_by_name_and_gets_numbers_alone(tmp_path: Path, monke
     run = SimpleNamespace(
         log=lambda values, step: calls.append((step, values)), finish=lambda exit_code: calls.append(exit_code)
     )
-    fake = SimpleNamespace(init=lambda **settings: calls.append(settings) or run)
+    fake = SimpleNamespace(init=lambda **settings: calls.append(settings) or run, Settings=dict)
     monkeypatch.setitem(sys.modules, "wandb", fake)
     monkeypatch.delenv("WANDB_MODE", raising=False)
     with reporter(tmp_path / "digest", [{"step": 3, "loss": 2.0}], wandb=True) as told:
         told.add({"step": 4, "loss": 1.0})
     assert calls[0]["mode"] == "offline" and calls[0]["id"] == "digest" and calls[0]["resume"] == "allow"
+    assert calls[0]["settings"]["console"] == "off" and calls[0]["settings"]["x_disable_meta"]
     assert calls[1:] == [(4, {"loss": 1.0}), 0]
 
 

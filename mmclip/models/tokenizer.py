@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from mmclip.errors import UserError
+from mmclip.models.hugging_face import quiet
 
 
 def load_tokenizer(name: str | Path) -> PreTrainedTokenizerFast:
@@ -20,10 +21,13 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerFast:
         UserError: there is none, or it lacks the start, end or padding token.
     """
     try:
-        if (Path(name) / "tokenizer.json").exists():
-            tokenizer: Any = PreTrainedTokenizerFast.from_pretrained(str(name), local_files_only=True)
-        else:
-            tokenizer = AutoTokenizer.from_pretrained(str(name), local_files_only=True, trust_remote_code=False)
+        with (
+            quiet()
+        ):  # of any folder with 100,000 tokens that names no model of theirs, they warn as of a broken Mistral
+            if (Path(name) / "tokenizer.json").exists():
+                tokenizer: Any = PreTrainedTokenizerFast.from_pretrained(str(name), local_files_only=True)
+            else:
+                tokenizer = AutoTokenizer.from_pretrained(str(name), local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise UserError(
             f"{name}: holds no tokenizer (tokenizer.json); give a folder that save_pretrained wrote"

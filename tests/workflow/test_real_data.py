@@ -234,6 +234,12 @@ def test_retrieval_of_the_tests_texts(results: Path) -> None:
     assert recall["eng_Latn", "image_to_text"].n == 40
 
 
+def test_nobody_is_warned_of_a_broken_tokenizer(results: Path) -> None:
+    logs = sorted((results / "logs").rglob("*.log"))
+    assert len(logs) > 30
+    assert not [file for file in logs if "incorrect tokenization" in file.read_text()]
+
+
 # --- what it must not show --------------------------------------------------------------------------------------------
 
 

@@ -23,5 +23,5 @@ rule predict_labels:
         code=code("predict_labels"),
     shell:
         "python -m mmclip predict-labels --ingest '{input.ingest}' --packs '{input.packs}' --labels '{input.labels}'"
-        " --settings {params.settings:q} --checkpoints {params.checkpoints}/{params.code} --threads {threads}"
+        " --settings {params.settings:q} --checkpoints {params.checkpoints} --threads {threads}"
         " -o {output} 2>&1 | tee {log}"

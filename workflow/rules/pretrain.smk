@@ -32,5 +32,5 @@ rule pretrain:
     shell:
         "{params.launcher} pretrain --ingest '{input.ingest}' --packs '{input.packs}' --corpus {params.corpus}"
         " --shards '{params.shards}' --targets {input.targets} {params.text}"
-        " --settings {params.settings:q} --checkpoints {params.checkpoints}/{params.code} --threads {threads}"
+        " --settings {params.settings:q} --checkpoints {params.checkpoints} --threads {threads}"
         " -o {output} 2>&1 | tee {log}"

@@ -27,4 +27,4 @@ rule pretrain_text:
     shell:
         "{params.launcher} pretrain-text --ingest '{input.ingest}' --corpus {params.corpus}"
         " --shards '{params.shards}' --settings {params.settings:q}"
-        " --checkpoints {params.checkpoints}/{params.code} --threads {threads} -o {output} 2>&1 | tee {log}"
+        " --checkpoints {params.checkpoints} --threads {threads} -o {output} 2>&1 | tee {log}"

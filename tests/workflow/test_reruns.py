@@ -144,7 +144,7 @@ def test_an_edit_repeats(checkout: Path, case: str) -> None:
 def test_an_objective_repeats_its_experiments(checkout: Path) -> None:
     append(checkout / "mmclip/objectives/clip.py", LOGIC)
     jobs = planned(checkout)
-    assert rules(jobs) == {"pretrain", "evaluate", "report"}
+    assert rules(jobs) == TRAINED - {"search"}
     assert of(jobs, "pretrain") == ["experiment=clip"]
     assert all("experiment=clip," in wildcards for wildcards in of(jobs, "evaluate"))
 
@@ -159,7 +159,7 @@ def test_an_experiment_file_repeats_its_experiment(checkout: Path) -> None:
 def test_a_text_model_repeats_what_starts_from_it(checkout: Path) -> None:
     append(checkout / "tests/config/text.yaml", "seed: 1\n")
     jobs = planned(checkout)
-    assert rules(jobs) == {"pretrain_text", "pretrain", "evaluate", "report"}
+    assert rules(jobs) == TEXTS - {"search"}
     assert of(jobs, "pretrain") == ["experiment=clip"]
 
 
@@ -233,7 +233,7 @@ def test_one_more_experiment_repeats_no_other(checkout: Path) -> None:
     )
     jobs = planned(checkout)
     assert of(jobs, "pretrain") == ["experiment=again"]
-    assert rules(jobs) == {"pretrain", "evaluate", "report"}
+    assert rules(jobs) == TRAINED - {"search"}
 
 
 def test_another_seed_repeats_what_draws(checkout: Path) -> None:

@@ -54,7 +54,7 @@ def convert_weights(
 
 
 @app.command()
-def card(
+def release(
     model: Annotated[Path, typer.Argument(help="a model's folder")],
     output: Output,
     metrics: Annotated[list[str], typer.Option(help="metrics.json files of mmclip evaluate")] = [],  # noqa: B006
@@ -64,7 +64,7 @@ def card(
 ) -> None:
     """Write a copy of a model's folder whose card shows what was measured of it, with its prompts."""
     from mmclip.errors import UserError
-    from mmclip.models.release import release
+    from mmclip.models.release import release as write
 
     pairs = [entry.partition("=") for entry in reviewed]
     wrong = next((entry for entry, (_, sign, name) in zip(reviewed, pairs, strict=True) if not (sign and name)), None)
@@ -72,4 +72,4 @@ def card(
         raise UserError(f"--reviewed {wrong!r}: expected LANGUAGE=NAME, as eng_Latn='A. Reader'")
     reviewers = {code: name for code, _, name in pairs}
     files = {"metrics": paths(metrics), "benchmarks": paths(benchmark)}
-    say(release(model, output, translated_by=translated_by, reviewed_by=reviewers, **files))
+    say(write(model, output, translated_by=translated_by, reviewed_by=reviewers, **files))

@@ -156,7 +156,7 @@ def readme(card: ModelCard, settings: ModelSettings) -> str:
         _section("Data", [_data_line(one) for one in card.data]),
         _section("Languages", _languages(card)),
         _section("Labels", _labels(card)),
-        _section("Measured", _metrics(card), "Nothing yet; `mmclip card` adds it."),
+        _section("Measured", _metrics(card), "Nothing yet; `mmclip release` adds it."),
         _section("Licence lineage", _lineage(card)),
     ]
     return "\n\n".join(parts) + "\n"

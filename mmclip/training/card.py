@@ -27,7 +27,7 @@ def model_card(
     text_model: Path | None = None,
     notes: Sequence[str] = (),
 ) -> ModelCard:
-    """What is known when training ends; `mmclip card` adds what is measured afterwards.
+    """What is known when training ends; `mmclip release` adds what is measured afterwards.
 
     Args:
         experiment: its name.

@@ -77,7 +77,7 @@ def test_the_readme_shows_data_languages_labels_and_terms(folder: Path) -> None:
         "translations by nllb that no radiologist has reviewed",
         "Prompts in 1 of 2 languages are machine-written, not reviewed by a native radiologist",
         "- uncertain ones by U-Ones: Edema, Lung Lesion",
-        "Nothing yet; `mmclip card` adds it.",
+        "Nothing yet; `mmclip release` adds it.",
         "- translation: nllb, CC-BY-NC-4.0",
         "- text weights: xlm-roberta-base, MIT",
         "  - mimic_cxr forbids: sharing the data with others",

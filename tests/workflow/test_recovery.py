@@ -137,7 +137,7 @@ IN: dict[str, Stage] = {
     "pretrain": Stage("pretrain", "pretrain/three_m_clip", "checkpoints/three_m_clip"),
     "benchmark": Stage("benchmark", "benchmarks/*.json"),
     "evaluate": Stage("evaluate", "evaluate/three_m_clip/[lr]*/*/*.*"),
-    "release": Stage("card", "release/*"),
+    "release": Stage("release", "release/*"),
     "report": Stage("report", "report/report.html"),
     "search": Stage("search", "search/search.html"),
 }

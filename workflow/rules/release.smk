@@ -26,5 +26,5 @@ rule release:
         engines=translated_by,
         code=code("release"),
     shell:
-        "python -m mmclip card {input.model}/model --metrics '{input.metrics}' --benchmark '{input.benchmarks}'"
+        "python -m mmclip release {input.model}/model --metrics '{input.metrics}' --benchmark '{input.benchmarks}'"
         " {params.engines} -o {output} > {log} 2>&1"

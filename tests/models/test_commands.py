@@ -39,7 +39,9 @@ def test_convert_weights(tmp_path: Path) -> None:
 
 
 def test_card(tmp_path: Path) -> None:
-    output = run("release", FOLDER, "-o", tmp_path / "out", "--translated-by", "nllb", "--reviewed", "eng_Latn=A. Reader")
+    output = run(
+        "release", FOLDER, "-o", tmp_path / "out", "--translated-by", "nllb", "--reviewed", "eng_Latn=A. Reader"
+    )
     assert "rows: 0" in output
     assert read_card(tmp_path / "out").prompts_reviewed_by == {"eng_Latn": "A. Reader"}
     with pytest.raises(UserError, match="--reviewed 'eng_Latn': expected LANGUAGE=NAME"):

@@ -38,7 +38,7 @@ def test_convert_weights(tmp_path: Path) -> None:
     assert (tmp_path / "m.safetensors").is_file()
 
 
-def test_card(tmp_path: Path) -> None:
+def test_release(tmp_path: Path) -> None:
     output = run(
         "release", FOLDER, "-o", tmp_path / "out", "--translated-by", "nllb", "--reviewed", "eng_Latn=A. Reader"
     )

@@ -61,7 +61,12 @@ def evaluate(
         benchmarks = {split: packed(made, images, settings.error_budget) for split, made in benchmarks.items()}
     encoder = load_encoder(model)
     test = benchmarks[settings.split]
-    digest = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:16]
+    hashes = {
+        "split_hash": test.split_hash,
+        "prompt_hash": test.prompt_hash,
+        "model_digest": encoder.digest,
+        "config_digest": hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:16],
+    }
 
     def row(language: str, metric: str, interval: Interval, n: int, **more: object) -> Metric:
         bounds = np.isfinite([interval.low, interval.high]).all()
@@ -80,10 +85,7 @@ def evaluate(
                 "interval": "patients" if bounds else "",
                 "n": n,
                 "seed": seed,
-                "split_hash": test.split_hash,
-                "prompt_hash": test.prompt_hash,
-                "model_digest": encoder.digest,
-                "config_digest": digest,
+                **hashes,
                 **more,
             }
         )

@@ -65,8 +65,20 @@ def bootstrap(
 
 
 def mean_intervals(scores: Values, patients: Sequence[str], resamples: int = 1000, seed: int = 0) -> list[Interval]:
-    """Intervals of the means of per-sample scores: [k, n] -> k intervals, all from the same draws."""
-    return bootstrap(lambda draw: scores[:, draw].mean(1), patients, resamples, seed)
+    """Intervals of the means of per-sample scores: [k, n] -> k intervals, all from the draws of :func:`bootstrap`.
+
+    A mean over drawn patients is the sum of their sums by that of their sample numbers, which is quicker than to gather
+    their samples.
+    """
+    names, of_sample = np.unique(np.asarray(patients), return_inverse=True)
+    sums = np.stack([np.bincount(of_sample, weights=row, minlength=len(names)) for row in scores])
+    sizes = np.bincount(of_sample, minlength=len(names))
+    rng = np.random.default_rng(seed)
+    draws = []
+    for _ in range(resamples if len(names) > 1 else 0):
+        times = np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names))
+        draws.append(sums @ times / (sizes @ times))
+    return _intervals(scores.mean(1), draws)
 
 
 def two_level_bootstrap(

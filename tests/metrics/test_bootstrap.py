@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mmclip.metrics.bootstrap import bootstrap, patient_draws, two_level_bootstrap
+from mmclip.metrics.bootstrap import bootstrap, mean_intervals, patient_draws, two_level_bootstrap
 
 Numbers = NDArray[np.int64]
 
@@ -73,3 +73,15 @@ def test_seeds_widen_the_interval() -> None:
     (both,) = two_level_bootstrap(lambda seeds, samples: by_seed[seeds][:, :, samples].mean(), 4, patients, 400)
     (one,) = two_level_bootstrap(lambda seeds, samples: by_seed[seeds][:, :, samples].mean(), 1, patients, 400)
     assert both.high - both.low > 1.5 * (one.high - one.low)
+
+
+@pytest.mark.parametrize("n", [1, 2, 30])
+def test_means_have_the_intervals_of_gathered_samples(n: int) -> None:
+    rng = np.random.default_rng(n)
+    scores, patients = rng.normal(size=(3, n)), [f"p{number}" for number in rng.integers(max(n // 2, 1), size=n)]
+    found = mean_intervals(scores, patients, 200, seed=5)
+    expected = bootstrap(lambda draw: scores[:, draw].mean(1), patients, 200, seed=5)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(
+            [one.value, one.low, one.high], [other.value, other.low, other.high], rtol=1e-12, atol=1e-15
+        )

@@ -12,11 +12,12 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, ResNet
-from transformers import BertConfig, BertModel, BertTokenizer
+from transformers import BertConfig, BertModel, BertTokenizer, SwinConfig
 
 TEXTS = ["No pleural effusion.", "There is edema", "the heart is large and there is no edema at all.", "effusion"]
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 260, 260), dtype=np.uint8)
 WORDS = ["no", "pleural", "effusion", "there", "is", "edema", "the", "heart", "large", "and", "at", "all", ".", "!"]
+SWIN = SwinConfig(image_size=224, patch_size=4, embed_dim=8, depths=[1, 1, 1], num_heads=[1, 2, 2], window_size=7)
 SIZES = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2}
 
 

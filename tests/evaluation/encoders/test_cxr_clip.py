@@ -9,13 +9,14 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from transformers import SwinConfig, SwinModel
+from transformers import SwinModel
 
 from mmclip.errors import UserError
 from mmclip.evaluation.encoder import load_encoder
 from mmclip.models.unpickle import convert_weights
 from tests.evaluation.encoders.layouts import (
     PIXELS,
+    SWIN,
     TEXTS,
     check,
     prefixed,
@@ -25,8 +26,6 @@ from tests.evaluation.encoders.layouts import (
     spread,
     tokens,
 )
-
-SWIN = SwinConfig(image_size=224, patch_size=4, embed_dim=8, depths=[1, 1, 1], num_heads=[1, 2, 2], window_size=7)
 
 
 class Mlp(nn.Module):

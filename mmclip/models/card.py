@@ -6,6 +6,7 @@ card.json holds the facts and README.md shows them; prompts and label policy als
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mmclip.config.models import ModelSettings
 from mmclip.errors import UserError
-from mmclip.languages import LANGUAGES
+from mmclip.languages import ENGLISH, LANGUAGES
 from mmclip.models.licences import Origin, consequences, known_licence
 
 CARD, README, PROMPTS, POLICY = "card.json", "README.md", "prompts.json", "label_policy.json"
@@ -199,14 +200,28 @@ def _metrics(card: ModelCard) -> list[str]:
     notes = [f"{one.name}: {one.note}." for one in card.data if one.note and one.name in measured]
     lines = [*notes, *([""] if notes else [])]
     lines += ["| data | task | language | metric | value | 95 % interval | n |", "|---|---|---|---|---|---|---|"]
-    for row in rows:
+    shown = _summary(rows)
+    for row in shown:
         name = row.metric if row.k is None else f"{row.metric} {row.k}"
         task = f"{row.task} {row.direction}".strip()
         known = row.low is not None and row.high is not None
         between = f"{row.low:.3f} to {row.high:.3f} ({row.interval})" if known else ""
         where = f"{row.dataset} {row.split}"
         lines.append(f"| {where} | {task} | {row.language} | {name} | {row.value:.3f} | {between} | {row.n} |")
-    return lines
+    more = len(rows) - len(shown)
+    return lines + (["", f"{more} more rows, of the other languages, are in {CARD}."] if more else [])
+
+
+def _summary(rows: Sequence[Measured]) -> list[Measured]:
+    """The rows without those of languages other than English, where the mean of the languages stands for them."""
+
+    def figure(row: Measured) -> tuple[str | int | None, ...]:
+        return row.task, row.dataset, row.split, row.direction, row.metric, row.k
+
+    averaged = {figure(row) for row in rows if row.language == "mean"}
+    return [
+        row for row in rows if row.language not in LANGUAGES or row.language == ENGLISH or figure(row) not in averaged
+    ]
 
 
 def _lineage(card: ModelCard) -> list[str]:

@@ -118,6 +118,20 @@ def test_restrictions_are_inherited(origin: Origin, expected: set[str]) -> None:
     assert {kind for kind in kinds if kind in found} == expected
 
 
+def test_the_readme_shows_english_and_the_mean_and_the_card_all(folder: Path, tmp_path: Path) -> None:
+    digest = weights_digest(folder)
+    codes = ("eng_Latn", "jpn_Jpan", "deu_Latn", "mean", "worst")
+    rows = [metric(digest, language=code) for code in codes]
+    rows += [metric(digest, language=code, task="text", metric="recall") for code in codes[1:3]]
+    write_metrics(rows, tmp_path / "metrics.json")
+    release(folder, tmp_path / "release", metrics=[tmp_path / "metrics.json"])
+    text = (tmp_path / "release/README.md").read_text(encoding="utf-8")
+    shown = [line.split(" | ")[2] for line in text.splitlines() if line.startswith("| phantom test")]
+    assert shown == ["eng_Latn", "mean", "worst", "jpn_Jpan", "deu_Latn"]
+    assert "2 more rows, of the other languages, are in card.json." in text
+    assert len(read_card(tmp_path / "release").metrics) == 7
+
+
 def test_measured_rows_come_into_a_copy(folder: Path, tmp_path: Path) -> None:
     digest = weights_digest(folder)
     rows = [

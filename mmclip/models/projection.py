@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 
@@ -13,5 +14,6 @@ class Projection(nn.Module):
         self.linear = nn.Linear(width, dimensions, bias=False)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Unit vectors [..., dimensions] of features [..., width], in float32."""
-        return nn.functional.normalize(self.linear(features).float(), dim=-1)
+        """Unit vectors [..., dimensions] of features [..., width], in float32 (float64 for a float64 model)."""
+        projected: Tensor = self.linear(features)
+        return nn.functional.normalize(projected.to(torch.promote_types(projected.dtype, torch.float32)), dim=-1)

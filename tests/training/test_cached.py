@@ -181,7 +181,11 @@ def test_a_step_that_is_given_up_leaves_no_trace(calls_before: int, monkeypatch:
 
 
 @pytest.fixture
-def parts_of_aligner(small: SmallData) -> Callable[[float], tuple[Aligner, Batch]]:
+def parts_of_aligner(small: SmallData, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], tuple[Aligner, Batch]]:
+    """An aligner in float64, where another order of the same sums does not show, and a batch."""
+    standardise = align.standardise
+    monkeypatch.setattr(align, "standardise", lambda *args: standardise(*args).double())
+
     def make(dropout: float) -> tuple[Aligner, Batch]:
         changes: dict[str, Any] = {
             "image": {"name": "test_convnext", "size": 32, "options": {"drop_path_rate": dropout}}
@@ -192,7 +196,7 @@ def parts_of_aligner(small: SmallData) -> Callable[[float], tuple[Aligner, Batch
         torch.manual_seed(0)
         model = DualEncoder.create(config.model, sources.tokenizer)
         batches = sources.batches("train", True, World(0, 1, torch.device("cpu")))
-        return Aligner(model, make_objectives(config), bf16=False).train(), batches(3)
+        return Aligner(model, make_objectives(config), bf16=False).double().train(), batches(3)
 
     return make
 
@@ -217,7 +221,7 @@ def test_micro_batches_have_the_gradient_of_the_whole_batch(
     assert parts.keys() == whole.keys() == {"loss", *(name for name, _ in aligner.named_parameters())}
     for name, value in whole.items():
         torch.testing.assert_close(
-            parts[name], value, rtol=1e-4, atol=1e-6, msg=lambda text, name=name: f"{name} {text}"
+            parts[name], value, rtol=1e-8, atol=1e-12, msg=lambda text, name=name: f"{name} {text}"
         )
 
 
@@ -234,8 +238,8 @@ def test_dropout_of_both_towers_is_repeated(
 
     monkeypatch.setattr(align, "embed_in_parts", one_graph)
     for name, value in step_gradients(aligner, batch).items():
-        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-6)
-    monkeypatch.undo()
+        torch.testing.assert_close(found[name], value, rtol=1e-8, atol=1e-12)
+    monkeypatch.setattr(align, "embed_in_parts", embed_in_parts)
     seeds = cached.torch.randint
     monkeypatch.setattr(cached.torch, "randint", lambda *args: seeds(*args) + 1)
     assert float(step_gradients(aligner, batch)["loss"]) != float(found["loss"]), "there is something to repeat"

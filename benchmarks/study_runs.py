@@ -40,7 +40,7 @@ class Variant:
         name: the values' names, joined by a comma.
         values: the names, one of each axis.
         reference: the variant that differs in the last axis only, where it has the first value.
-        config, experiment: what it changes.
+        config, experiment: what it changes, in this order.
         text: the file of the experiment whose text encoder it starts from, with the run's seed; none as its experiment
             says.
         seeds: the seeds it runs with.
@@ -49,8 +49,8 @@ class Variant:
     name: str
     values: tuple[str, ...]
     reference: str
-    config: Values
-    experiment: Values
+    config: tuple[Values, ...]
+    experiment: tuple[Values, ...]
     text: str | None
     seeds: tuple[int, ...]
 
@@ -89,13 +89,10 @@ class Study:
         out = []
         for chosen in itertools.product(*axes):
             names, changes = [name for name, _ in chosen], [change for _, change in chosen]
-            config: Values = {}
-            experiment: Values = {}
-            text = self.asked.get("text")
-            for change in changes:
-                config = merged(config, change.get("config", {}))
-                experiment = merged(experiment, change.get("experiment", {}))
-                text = change.get("text", text)
+            config, experiment = (
+                tuple(change[where] for change in changes if where in change) for where in ("config", "experiment")
+            )
+            text = next((change["text"] for change in reversed(changes) if "text" in change), self.asked.get("text"))
             allowed = [change["seeds"] for change in changes if "seeds" in change]
             seeds = tuple(seed for seed in self.asked["seeds"] if all(seed in some for some in allowed))
             reference = ", ".join([*names[:-1], axes[-1][0][0]])
@@ -105,7 +102,7 @@ class Study:
     @cached_property
     def seeds_make_data(self) -> bool:
         """Whether a run's data depend on its seed."""
-        return any("experiments" in variant.config for variant in self.variants)
+        return any("experiments" in change for variant in self.variants for change in variant.config)
 
     @cached_property
     def runs(self) -> tuple[Run, ...]:
@@ -147,7 +144,7 @@ class Run:
     @cached_property
     def config(self) -> Values:
         """The config of its data."""
-        config = merged(self.study.config, self.variant.config)
+        config = merged(self.study.config, *self.variant.config)
         asked = {"tasks": self.study.tasks, "split": self.study.asked["split"]}
         config["evaluate"] = config["evaluate"] | asked
         return config | {"run": "run", "results": "results", "seed": self.seed if self.study.seeds_make_data else 0}
@@ -190,7 +187,7 @@ class Run:
         """The settings of the scored experiment."""
         own = merged(read_settings(ROOT / self.study.asked["experiment"]), {"seed": self._seed})
         start = {} if self.text_settings is None else {"text_experiment": self.text_experiment}
-        return merged(merged(own, start), self.variant.experiment)
+        return merged(own, start, *self.variant.experiment)
 
     @property
     def experiment(self) -> str:
@@ -257,10 +254,10 @@ def tidy(run: Run) -> None:
             shutil.rmtree(run.results / "checkpoints" / name, ignore_errors=True)
 
 
-def merged(base: Values, changes: Values) -> Values:
-    """`base` with `changes`, mappings key by key; null takes a value away, so that its default holds."""
+def merged(base: Values, *changes: Values) -> Values:
+    """`base` with one change after the other, mappings key by key; null takes a value away: its default holds."""
     out = dict(base)
-    for key, value in changes.items():
+    for key, value in (item for change in changes for item in change.items()):
         if isinstance(value, dict) and isinstance(out.get(key), dict):
             out[key] = merged(out[key], value)
         elif value is None:

@@ -59,6 +59,24 @@ def read_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict[str,
     return study_runs.Study("small", asked)
 
 
+def test_null_takes_away_what_the_experiment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def experiment(**changes: Any) -> dict[str, Any]:
+        return {"experiment": changes}
+
+    axes = {
+        "starts from": {"text": {}, "nothing": experiment(text_experiment=None)},
+        "size": {
+            "two layers": experiment(model={"text": {"layers": 2, "heads": None}}),
+            "one": experiment(model={"text": {"layers": 1}}),
+        },
+    }
+    asked = {**ASKED, "experiment": "config/demo/three_m_clip.yaml", "text": None, "axes": axes}
+    runs = read_study(tmp_path, monkeypatch, asked).runs
+    assert [run.settings.get("text_experiment") for run in runs[:4]] == ["text", "text", None, None]
+    assert [run.settings["model"]["text"]["layers"] for run in runs[:4]] == [2, 1, 2, 1]
+    assert ["heads" in run.settings["model"]["text"] for run in runs[:4]] == [False, True, False, True]
+
+
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A study whose seeds make models only."""
@@ -72,7 +90,7 @@ def test_the_variants_are_the_product_of_the_axes(study: Any) -> None:
         ("right, clip", "right, clip", (0, 1), "config/study/text.yaml"),
         ("right, soft", "right, clip", (0,), None),
     ]
-    assert study.variants[0].config == WRONG["config"]
+    assert study.variants[0].config == (WRONG["config"],)
     assert [(run.variant.name, run.seed) for run in study.runs] == [
         ("wrong, clip", 0), ("wrong, soft", 0), ("right, clip", 0), ("right, soft", 0), ("wrong, clip", 1),
         ("right, clip", 1),
@@ -377,6 +395,6 @@ def test_the_study_of_uncertain_labels_asks_for_three_rates_three_policies_and_f
     study = study_runs.Study.read("uncertainty")
     assert len([one for one in study.variants if len(one.seeds) == 5]) == 9
     assert len(study.runs) == 9 * 5 + 3 * 6 and study.seeds_make_data
-    policies = [parse(Config, study_runs.merged(study.config, one.config)).disambiguate for one in study.variants]
+    policies = [parse(Config, study_runs.merged(study.config, *one.config)).disambiguate for one in study.variants]
     for side in ("image", "text"):
         assert {treatment.policy for treatment in policies[0].treatments(side)[1:]} == {"U-Ones"}  # type: ignore[arg-type]

@@ -21,11 +21,11 @@ $(STAMP): pyproject.toml envs/constraints.txt
 
 demo: $(STAMP)
 	@MMCLIP_CUDA=0 $(BIN)/mmclip run --configfile config/config.yaml
-	@$(BIN)/mmclip summary results/demo
+	@$(BIN)/mmclip summary results/demo --configfile config/config.yaml
 
 demo-full: $(STAMP)
 	@$(BIN)/mmclip run --configfile config/full.yaml
-	@$(BIN)/mmclip summary results/full
+	@$(BIN)/mmclip summary results/full --configfile config/full.yaml
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow and not long and not gpu" -n 2 --dist loadfile
@@ -47,9 +47,10 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
 
-# The JSON schemas that the workflow checks configs with are generated from the pydantic models.
+# The JSON schemas that the workflow checks configs with, and the page of all settings, come from the pydantic models.
 schemas: $(STAMP)
 	$(BIN)/python -m mmclip.config.schema workflow/schemas
+	$(BIN)/python -m mmclip.config.reference docs/settings.md
 
 # The README's picture: the first screen of the report of `make demo-full`.
 picture:

@@ -21,8 +21,9 @@ import numpy as np
 from mmclip.config.base import load
 from mmclip.config.training import DataSettings, ExperimentSettings, TextMix
 from mmclip.data.alignment import AlignmentBatches
-from mmclip.data.corpus import Corpus, read_texts
+from mmclip.data.corpus import Corpus
 from mmclip.data.packed import PackedImages
+from mmclip.data.texts import SplitTexts
 from mmclip.models.tokenizer import load_tokenizer
 from mmclip.tables.files import read_table, write_json
 from mmclip.tables.labeling import TARGETS
@@ -55,11 +56,11 @@ def positions(batches: AlignmentBatches, steps: int) -> dict[str, float]:
 def make_batches(run: Path, settings: ExperimentSettings, model: Path, data: DataSettings) -> AlignmentBatches:
     """The training batches of a run's experiment, with other data settings."""
     ingest = [run / "ingest" / DATASET]
-    studies, languages = read_studies(ingest), data.chosen_languages()
+    studies = read_studies(ingest)
     files = sorted((run / "filter" / data.variant / "corpus").glob("*/*.parquet"))
-    texts = read_texts(files, studies, "train", languages)
+    texts = SplitTexts(files, studies, "train", data.chosen_languages())
     targets = read_table(run / "disambiguate" / "targets.parquet", TARGETS)
-    corpus = Corpus.build(texts, languages, load_tokenizer(model), settings.model.text.max_tokens, targets)
+    corpus = Corpus.build(texts, load_tokenizer(model), settings.model.text.max_tokens, targets)
     return AlignmentBatches(
         data,
         settings.model.image,

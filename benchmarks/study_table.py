@@ -6,6 +6,8 @@ from typing import Any
 
 from study_runs import Study
 
+from mmclip.errors import UserError
+
 Row = dict[str, Any]
 
 
@@ -14,7 +16,12 @@ def table(study: Study, known: Row) -> str:
     asks for a difference (`+`), that to the reference.
 
     A difference whose interval excludes zero is bold.
+
+    Raises:
+        UserError: the study's file has no `table:`.
     """
+    if "table" not in study.asked:
+        raise UserError(f"benchmarks/studies/{study.name}.yaml: no table; it maps columns of --show to headings")
     asked: dict[str, str] = study.asked["table"]
     found = {(row["variant"], row["column"]): row for row in known.get("intervals", [])}
     axes = list(study.asked["axes"])

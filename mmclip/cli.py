@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 
@@ -11,6 +12,9 @@ import typer
 from mmclip.commands import data, evaluation, jobs, machine, models, texts, training
 from mmclip.errors import UserError, is_disk_full
 from mmclip.lifeline import follow_controller
+
+# Nothing but `mmclip fetch` asks the hub for anything; it reads this when it is first imported, which no command does.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 app = typer.Typer(
     no_args_is_help=True,

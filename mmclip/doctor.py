@@ -30,6 +30,7 @@ WEIGHTS = {
     **dict.fromkeys(NLLB_SIZES, f"translation engine `nllb` ({NLLB_LICENCE})"),
     "FacebookAI/xlm-roberta-base": "text encoder at paper scale (MIT)",
     "timm/swin_tiny_patch4_window7_224.ms_in1k": "image encoder at paper scale (MIT)",
+    "timm/densenet121.ra_in1k": "classifiers of uncertain labels at paper scale (Apache-2.0)",
 }
 """Pretrained weights of a full-size run, and what for."""
 

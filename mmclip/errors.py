@@ -13,6 +13,10 @@ class UserError(Exception):
     """
 
 
+class NothingToSample(UserError):
+    """A split has no image or no text that an experiment could use."""
+
+
 class BudgetExceeded(UserError):
     """More samples had to be skipped than the stage's error budget allows."""
 

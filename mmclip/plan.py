@@ -1,4 +1,6 @@
-"""``mmclip plan``: hours, storage and GPU-hours that a data set of a given size will take. All of it is predicted.
+"""``mmclip plan``: hours and storage that a data set of a given size will take. All of it is predicted.
+
+Hours are by the clock, with all the cores or GPUs that a line names busy: two GPUs for ten hours are 20 GPU-hours.
 
 A line's `basis` says what its prediction rests on: a rate that was measured, or an inference. Rates a core are reports,
 sentences or images a second of processor time. "Indiana" is 3,160 reports of Indiana University (findings and
@@ -11,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import polars as pl
 import pyarrow.parquet as parquet
@@ -26,15 +28,19 @@ SENTENCES_PER_REPORT = 6.0
 DISTINCT_SHARE = 0.39
 """Share of sentences that are distinct, measured on Indiana; it falls with size, so that this errs upward."""
 
-TOKENS_PER_SENTENCE = 13.0
-"""Target tokens a sentence: about 75 a report of six sentences."""
+WRITTEN_TOKENS_PER_REPORT = 97.3
+DISTINCT_SHARE_OF_TOKENS = 0.484
+"""Target tokens a report, and the share of them in distinct sentences, on Indiana: what is rare is long. Both are
+`tokens_a_report` and `distinct_share_of_tokens` of docs/results/translation.json, by the assumptions that
+docs/translation.md states."""
 
-CPU_TOKENS_PER_SECOND = 60.0
-"""NLLB-600M, CTranslate2 int8, beam 4, vocabulary pruned, a core: 121 tokens a second on two of a Xeon (Sapphire
-Rapids)."""
+CPU_TOKENS_PER_SECOND = 52.4
+"""NLLB-600M's shape, CTranslate2 int8, beam 4, vocabulary pruned, a core: half of what two cores of an AMD Zen 5 did
+(last row of docs/results/translation.json). An earlier run on two cores of a Xeon (Sapphire Rapids) gave 60."""
 
-A100_SENTENCES_PER_SECOND = 360.0
-"""NLLB-600M, fp16: 72 a second stated for a T4, times 5 for the A100's memory bandwidth. Inferred, not measured."""
+A100_SENTENCES_PER_SECOND = 350.0
+"""NLLB-600M, float16: 72 a second stated for a T4, times the ratio of the memory bandwidths (1555 to 320 GB a second).
+Inferred, not measured."""
 
 JPEGS_PER_SECOND = 90.0
 """Full-size JPEGs (2544 x 3056, 0.75 MB) decoded, resized and letterboxed to 256, a second a core. Measured by
@@ -62,7 +68,7 @@ A100_TOKENS_PER_SECOND = 60_000.0
 backward, the 250,000 pieces scored at 15 % of the tokens, at a seventh of the A100's 312 TFLOP/s."""
 
 A100_CLASSIFIED_PER_SECOND = 300.0
-"""Training images a second on one A100, DenseNet-121 at 320 px. An inference from public rates at 224 px."""
+"""Training images a second on one A100, DenseNet-121 at 256 px. An inference from public rates at 224 px."""
 
 TOKENS_PER_TEXT = 80.0
 """A report of six sentences with its frame; a sentence alone is counted as much, so that this errs upward."""
@@ -100,13 +106,23 @@ ingested is counted instead."""
 
 @dataclass(frozen=True)
 class Line:
-    """One stage's cost: hours on `cores` cores (or GPUs), gigabytes written, and what the figure rests on."""
+    """One stage's cost.
+
+    Attributes:
+        hours: by the clock, with all machines busy.
+        machines, unit: how many of what.
+        gigabytes: written.
+        basis: what the figure rests on.
+        instead: whether it is another way to do what a line beside it does, so that no sum counts it.
+    """
 
     stage: str
-    cpu_hours: float
-    gpu_hours: float
+    hours: float
+    machines: int
+    unit: Literal["core", "GPU"]
     gigabytes: float
     basis: str
+    instead: bool = False
 
 
 def plan(reports: int, images: int, languages: int, pixels: int, epochs: int, cores: int, gpus: int) -> list[Line]:
@@ -117,9 +133,10 @@ def plan(reports: int, images: int, languages: int, pixels: int, epochs: int, co
         languages: target languages.
         pixels: side of the packed images.
         epochs: of image-text pretraining, each image once.
-        cores, gpus: working at once; hours are wall-clock hours with all of them busy.
+        cores, gpus: working at once; without a GPU the lines that need one are for one.
     """
-    return [*_data(reports, images, languages, pixels, cores, gpus), _alignment("pretrain", epochs * images, gpus)]
+    data = _data(reports, images, languages, pixels, cores, max(gpus, 1), on_gpu=gpus > 0)
+    return [*data, _alignment("pretrain", epochs * images, max(gpus, 1))]
 
 
 def plan_run(config: Config, experiments: Mapping[str, ExperimentSettings], cores: int) -> list[Line]:
@@ -131,7 +148,8 @@ def plan_run(config: Config, experiments: Mapping[str, ExperimentSettings], core
     """
     known = sizes(config)
     whole = _together(known.values())
-    lines = _data(whole.reports, whole.images, len(config.languages) - 1, config.pack.size, cores, config.gpus)
+    gpus, languages = max(config.gpus, 1), len(config.languages) - 1
+    lines = _data(whole.reports, whole.images, languages, config.pack.size, cores, gpus, _translates_on_gpu(config))
     trained = _together(known[name] for name in config.train_on or known)
     texts = trained.reports * len(config.languages)
     for name, settings in experiments.items():
@@ -140,15 +158,26 @@ def plan_run(config: Config, experiments: Mapping[str, ExperimentSettings], core
             tokens = (
                 _seen(optimisation, texts) * TOKENS_PER_TEXT * (1.5 if settings.language_modelling.translation else 1)
             )
-            hours = tokens / A100_TOKENS_PER_SECOND / 3600 / max(config.gpus, 1)
-            lines.append(Line(f"pretrain-text {name}", 0, hours, 3, "inferred: XLM-R base on A100s"))
+            hours = tokens / A100_TOKENS_PER_SECOND / 3600 / gpus
+            lines.append(Line(f"pretrain-text {name}", hours, gpus, "GPU", 3, "inferred: XLM-R base on A100s"))
         elif settings.task == "classify":
             shown = _seen(optimisation, trained.studies) * settings.classify.folds
             hours = shown / A100_CLASSIFIED_PER_SECOND / 3600
-            lines.append(Line(f"predict-labels {name}", 0, hours, 1, "inferred: DenseNet-121 on an A100"))
+            lines.append(Line(f"predict-labels {name}", hours, 1, "GPU", 1, "inferred: DenseNet-121 on an A100"))
         else:
-            lines.append(_alignment(f"pretrain {name}", _seen(optimisation, trained.studies), config.gpus))
+            lines.append(_alignment(f"pretrain {name}", _seen(optimisation, trained.studies), gpus))
     return lines
+
+
+def _translates_on_gpu(config: Config) -> bool:
+    """Whether an engine of the run's languages, or one that it falls back on, may use a GPU."""
+    translate = config.translate
+    todo = {translate.engine_of(code) for code in config.languages if code != config.filter.source}
+    used: set[str] = set()
+    while todo:
+        used |= todo
+        todo = {name for one in todo if (name := getattr(translate.engines[one], "fallback", None))} - used
+    return any(getattr(translate.engines[name], "device", "cpu") != "cpu" for name in used)
 
 
 def sizes(config: Config) -> dict[str, Size]:
@@ -177,34 +206,52 @@ def _together(parts: Iterable[Size]) -> Size:
 
 
 def table(lines: Iterable[Line]) -> str:
-    """The lines as text."""
-    rows = ["predicted, not measured: each line says what it rests on"]
-    for line in lines:
-        hours = f"{line.gpu_hours:9.1f} h GPU" if line.gpu_hours else f"{line.cpu_hours:9.1f} h CPU"
-        rows.append(f"{line.stage:28} {hours} {line.gigabytes:8.1f} GB   {line.basis}")
+    """The lines as text, and their sum."""
+    counted = list(lines)
+    rows = ["predicted, not measured: each line says what it rests on; hours by the clock, with all cores or GPUs busy"]
+    for line in counted:
+        machines = f"{line.machines} {line.unit}{'s' if line.machines > 1 else ''}"
+        basis = f"{line.basis}{': instead of the other line' if line.instead else ''}"
+        rows.append(f"{line.stage:28} {line.hours:9.1f} h on {machines:8} {line.gigabytes:8.1f} GB   {basis}")
+    hours, gigabytes = total(counted)
+    rows.append(f"{'one after the other':28} {hours:9.1f} h {'':11} {gigabytes:8.1f} GB")
     return "\n".join(rows)
 
 
-def _data(reports: int, images: int, languages: int, pixels: int, cores: int, gpus: int) -> list[Line]:
-    sentences = reports * SENTENCES_PER_REPORT * DISTINCT_SHARE * languages
+def total(lines: Iterable[Line]) -> tuple[float, float]:
+    """Hours of all lines one after the other, and gigabytes; without those that stand instead of another."""
+    counted = [line for line in lines if not line.instead]
+    return sum(line.hours for line in counted), sum(line.gigabytes for line in counted)
+
+
+def _data(reports: int, images: int, languages: int, pixels: int, cores: int, gpus: int, on_gpu: bool) -> list[Line]:
+    """The stages before training; `on_gpu` says which of the two lines of translation counts."""
     texts = reports * languages
-    translate_cpu = sentences * TOKENS_PER_SENTENCE / CPU_TOKENS_PER_SECOND / 3600 / cores
-    translate_gpu = sentences / A100_SENTENCES_PER_SECOND / 3600 / max(gpus, 1)
+    sentences = texts * SENTENCES_PER_REPORT * DISTINCT_SHARE
+    # what takes time is tokens: long sentences repeat less than short ones
+    tokens = texts * WRITTEN_TOKENS_PER_REPORT * DISTINCT_SHARE_OF_TOKENS
+    translate_cpu = tokens / CPU_TOKENS_PER_SECOND / 3600 / cores
+    translate_gpu = texts * SENTENCES_PER_REPORT * DISTINCT_SHARE_OF_TOKENS / A100_SENTENCES_PER_SECOND / 3600 / gpus
     translated = (texts * TRANSLATED_BYTES + sentences * STORED_BYTES) / 1e9
     filter_cpu = sentences / FILTER_SENTENCES_PER_SECOND / 3600 / cores
     label_cpu = reports / LABEL_REPORTS_PER_SECOND / 3600
+    once = "measured rate, distinct sentences once"
     return [
-        Line("pack", images / JPEGS_PER_SECOND / 3600 / cores, 0, images * pixels**2 / 1e9, "measured rate"),
-        Line("translate (CPU)", translate_cpu, 0, translated, "measured rate, distinct sentences once"),
-        Line("translate (A100)", 0, translate_gpu, translated, "stated T4 rate times 5: instead of the CPU line"),
-        Line("filter", filter_cpu, 0, texts * FILTERED_BYTES / 1e9, "measured rate, distinct sentences once"),
-        Line("label", label_cpu, 0, reports * LABEL_BYTES / 1e9, "measured rate, one core"),
+        Line(
+            "pack", images / JPEGS_PER_SECOND / 3600 / cores, cores, "core", images * pixels**2 / 1e9, "measured rate"
+        ),
+        Line("translate (CPU)", translate_cpu, cores, "core", translated, f"NLLB-600M's {once}", instead=on_gpu),
+        Line(
+            "translate (A100)", translate_gpu, gpus, "GPU", translated, "inferred from a T4's rate", instead=not on_gpu
+        ),
+        Line("filter", filter_cpu, cores, "core", texts * FILTERED_BYTES / 1e9, once),
+        Line("label", label_cpu, 1, "core", reports * LABEL_BYTES / 1e9, "measured rate"),
     ]
 
 
 def _alignment(stage: str, pairs: float, gpus: int) -> Line:
-    hours = pairs / A100_PAIRS_PER_SECOND / 3600 / max(gpus, 1)
-    return Line(stage, 0, hours, 5, "inferred from public rates: Swin-T and XLM-R base on A100s")
+    hours = pairs / A100_PAIRS_PER_SECOND / 3600 / gpus
+    return Line(stage, hours, gpus, "GPU", 5, "inferred from public rates: Swin-T and XLM-R base on A100s")
 
 
 def _seen(optimisation: Optimisation, items: int) -> float:

@@ -3,11 +3,15 @@
 from pathlib import Path
 
 import pytest
+import timm
 from typer.testing import CliRunner
 
 from mmclip.commands.machine import app
+from mmclip.config.base import load
+from mmclip.config.training import ExperimentSettings
 from mmclip.config.translation import NLLB_SIZES
 from mmclip.doctor import WEIGHTS, examine
+from mmclip.provenance import ROOT
 
 
 @pytest.fixture
@@ -39,6 +43,15 @@ def test_weights_are_there_if_they_are_safetensors(cache: Path) -> None:
     found = weights()
     assert found[NLLB_SIZES[0]][0] == "ok"
     assert found[NLLB_SIZES[1]][0] == "note" and "no .safetensors file in" in found[NLLB_SIZES[1]][1]
+
+
+def test_the_weights_of_every_shipped_experiment_are_looked_for() -> None:
+    for file in sorted((ROOT / "config/experiments").glob("*.yaml")):
+        model = load(ExperimentSettings, file).model
+        if model.image.pretrained:
+            assert timm.get_pretrained_cfg(model.image.name).hf_hub_id in WEIGHTS, file.name
+        if model.text.kind == "pretrained":
+            assert model.text.name in WEIGHTS, file.name
 
 
 def test_through_the_command(cache: Path) -> None:

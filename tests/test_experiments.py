@@ -12,6 +12,7 @@ from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaMode
 from mmclip.config.base import load
 from mmclip.config.root import check_run, read_run
 from mmclip.config.training import ExperimentSettings
+from mmclip.errors import UserError
 from mmclip.models import dual_encoder
 from mmclip.models.dual_encoder import DualEncoder
 from mmclip.models.label_classifier import LabelClassifier
@@ -143,3 +144,11 @@ def test_the_published_table_has_its_data_sets_and_trains_on_the_papers_alone() 
     assert config.train_on == ("mimic", "chexpert") and config.gpus == 2 and len(config.languages) == 21
     assert set(config.evaluate.benchmarks) == set(config.datasets)
     assert {name for name, one in experiments.items() if one.task == "align"} == {"clip", "medclip", "three_m_clip"}
+
+
+def test_images_are_not_enlarged(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    text = (ROOT / "config/config.yaml").read_text()
+    config.write_text(text.replace("size: 72 ", "size: 60 "))
+    with pytest.raises(UserError, match=r"clip.yaml: model.image.size: 64 pixels are more than the 60 of pack.size"):
+        check_run(config, ROOT)

@@ -20,7 +20,7 @@ STAGES = {
 SHARED = {"config", "tables", "data", "models", "objectives", "metrics", "ops", "phantom"}
 ABOVE = {"cli", "commands", "run", "lifeline", "doctor", "plan", "fetch", "__main__"}
 """What stands above the stages: they and the shared packages never import it."""
-BASE = {"errors", "languages", "observations", "sentences", "processes", "provenance", "liveness"}
+BASE = {"errors", "languages", "observations", "sentences", "processes", "provenance", "liveness", "model_files"}
 """Single modules that all share."""
 
 MODULES = {

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmclip.commands.options import Model, Output, Packs, Settings, all_files, paths, say, shard_files
+from mmclip.commands.options import Model, Output, Packs, Settings, all_files, engines_of, paths, say, shard_files
+
+if TYPE_CHECKING:
+    from mmclip.tables.benchmark import Benchmark
 
 app = typer.Typer()
 
@@ -21,7 +25,9 @@ def benchmark(
     languages: Annotated[str, typer.Option(help="languages of prompts and texts; all by default")] = "",
     corpus: Annotated[Path | None, typer.Option(help="corpus folder, for texts of real reports")] = None,
     shards: Annotated[str, typer.Option(help="names of the corpus shards")] = "",
-    engine: Annotated[str, typer.Option(help="what translated the corpus")] = "",
+    engine: Annotated[
+        list[str], typer.Option(help="what translated the corpus, or LANGUAGE=ENGINE; repeat it, or separate by blanks")
+    ] = [],  # noqa: B006
     settings: Settings = "{}",
 ) -> None:
     """Write a benchmark: who is tested, in which class, and what the text tower is asked."""
@@ -32,7 +38,9 @@ def benchmark(
 
     codes = tuple(languages.split()) or tuple(LANGUAGES)
     files = all_files(shard_files(corpus, " ".join(codes), shards)) if corpus else []
-    made = make_benchmark(load(EvaluateSettings, settings), dataset, folder, split, codes, files, engine, output)
+    made = make_benchmark(
+        load(EvaluateSettings, settings), dataset, folder, split, codes, files, engines_of(engine, codes), output
+    )
     say({"samples": len(made.samples), "with_class": len(made.labelled), "split_hash": made.split_hash})
 
 
@@ -53,16 +61,36 @@ def evaluate(
     from mmclip.config.base import load
     from mmclip.config.evaluation import EvaluateSettings
     from mmclip.evaluation.stage import evaluate as stage
-    from mmclip.tables.benchmark import read_benchmark
 
     if threads is not None:
         import torch
 
         torch.set_num_threads(threads)
     chosen = load(EvaluateSettings, settings)
-    read = [read_benchmark(path) for path in paths(data)]
-    rows = stage(chosen, model, task, {b.split: b for b in read}, paths(packs), output, predictions, experiment, seed)
+    benchmarks = _by_split(paths(data))
+    rows = stage(chosen, model, task, benchmarks, paths(packs), output, predictions, experiment, seed)
     say({f"{row.metric} {row.language}": round(row.value, 4) for row in rows if row.language in ("mean", "worst")})
+
+
+def _by_split(files: Sequence[Path]) -> dict[str, Benchmark]:
+    """Split -> benchmark.
+
+    Raises:
+        UserError: two files are of one split.
+    """
+    from mmclip.errors import UserError
+    from mmclip.tables.benchmark import read_benchmark
+
+    found: dict[str, tuple[Path, Benchmark]] = {}
+    for path in files:
+        made = read_benchmark(path)
+        if made.split in found:
+            first = found[made.split][0]
+            raise UserError(
+                f"--data: {first} and {path} are both of split {made.split!r}; evaluate one after the other"
+            )
+        found[made.split] = path, made
+    return {split: made for split, (_, made) in found.items()}
 
 
 @app.command()
@@ -119,14 +147,19 @@ def search(
 
 @app.command()
 def report(
-    results: Annotated[Path, typer.Argument(help="results/<run>")], output: Output, settings: Settings = "{}"
+    results: Annotated[Path, typer.Argument(help="results/<run>")],
+    output: Output,
+    parts: Annotated[
+        str, typer.Option(help="what the run consists of, as YAML file or JSON: shards, experiments, ...; else all")
+    ] = "{}",
+    settings: Settings = "{}",
 ) -> None:
     """Write one page with everything that was measured."""
     from mmclip.config.base import load
-    from mmclip.config.report import ReportSettings
+    from mmclip.config.report import ReportSettings, RunParts
     from mmclip.report.stage import report as stage
 
-    say(stage(load(ReportSettings, settings), results, output))
+    say(stage(load(ReportSettings, settings), results, output, load(RunParts, parts)))
 
 
 @app.command()
@@ -144,8 +177,17 @@ def reproduction(
 
 
 @app.command()
-def summary(results: Annotated[Path, typer.Argument(help="results/<run>")]) -> None:
+def summary(
+    results: Annotated[Path, typer.Argument(help="results/<run>")],
+    configfile: Annotated[
+        str | None, typer.Option(help="only what this config names; else all that lies there")
+    ] = None,
+) -> None:
     """Say where a run's report is, and what its models scored."""
+    from mmclip.config.base import load
+    from mmclip.config.root import Config
+    from mmclip.report.parts import parts_of
+    from mmclip.report.run import ALL
     from mmclip.report.summary import summarise
 
-    typer.echo(summarise(results))
+    typer.echo(summarise(results, parts_of(load(Config, configfile)) if configfile is not None else ALL))

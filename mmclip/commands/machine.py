@@ -54,7 +54,7 @@ def plan(
         str | None, typer.Option(help="a run of the workflow instead, with its data sets, experiments and GPUs")
     ] = None,
 ) -> None:
-    """Predict hours, storage and GPU-hours for a data set of a given size, or for a run of the workflow."""
+    """Predict hours and storage for a data set of a given size, or for a run of the workflow."""
     from mmclip.config.root import read_run
     from mmclip.plan import plan as predict
     from mmclip.plan import plan_run, table

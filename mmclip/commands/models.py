@@ -60,6 +60,7 @@ def release(
     metrics: Annotated[list[str], typer.Option(help="metrics.json files of mmclip evaluate")] = [],  # noqa: B006
     benchmark: Annotated[list[str], typer.Option(help="benchmark files, for their prompts")] = [],  # noqa: B006
     translated_by: Annotated[list[str], typer.Option(help="an engine behind translated texts")] = [],  # noqa: B006
+    labels_from: Annotated[str, typer.Option(help="whose labels the targets were made of")] = "",
     reviewed: Annotated[list[str], typer.Option(help="LANGUAGE=NAME, who reviewed its prompts")] = [],  # noqa: B006
 ) -> None:
     """Write a copy of a model's folder whose card shows what was measured of it, with its prompts."""
@@ -72,4 +73,4 @@ def release(
         raise UserError(f"--reviewed {wrong!r}: expected LANGUAGE=NAME, as eng_Latn='A. Reader'")
     reviewers = {code: name for code, _, name in pairs}
     files = {"metrics": paths(metrics), "benchmarks": paths(benchmark)}
-    say(write(model, output, translated_by=translated_by, reviewed_by=reviewers, **files))
+    say(write(model, output, translated_by=translated_by, label_source=labels_from, reviewed_by=reviewers, **files))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,6 +42,19 @@ def shard_files(folder: Path, languages: str, shards: str, ending: str = ".parqu
 def all_files(files: Mapping[str, list[Path]]) -> list[Path]:
     """The files of every language, one after the other."""
     return [file for some in files.values() for file in some]
+
+
+def engines_of(values: Sequence[str], codes: Sequence[str]) -> dict[str, str]:
+    """Language -> engine; one without a language is that of all languages with no other.
+
+    Args:
+        values: engines, or LANGUAGE=ENGINE, separated by blanks.
+        codes: all languages.
+    """
+    words = [word for value in values for word in value.split()]
+    every = [word for word in words if "=" not in word]
+    named = dict(word.split("=", 1) for word in words if "=" in word)
+    return {**(dict.fromkeys(codes, every[-1]) if every else {}), **named}
 
 
 def number_of(shard: str) -> tuple[int, int]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from mmclip.config.base import Settings
+from mmclip.config.base import Settings, left_out
 
 _SETS: dict[str, dict[str, Any]] = {
     "chest": {},
@@ -17,8 +17,17 @@ _SETS: dict[str, dict[str, Any]] = {
 }
 
 
+def _only_the_name(schema: dict[str, Any]) -> None:
+    """Of the schema, no default but the set's name: the others come from the set."""
+    for name, field in schema["properties"].items():
+        if name != "name":
+            left_out(field)
+
+
 class Augmentation(Settings):
     """Random changes of a training image; 0 switches one off. The defaults are MedCLIP's, without its flip and crop."""
+
+    model_config = ConfigDict(json_schema_extra=_only_the_name)
 
     name: Literal["chest", "paper", "none"] = Field(
         "chest", description="the set that what is not given comes from: these defaults, the paper's, or no change"
@@ -28,8 +37,8 @@ class Augmentation(Settings):
     translate: float = Field(0.0625, ge=0, le=0.5, description="largest shift, as a share of the edge")
     shear: float = Field(0.0, ge=0, le=45, description="largest slant in degrees")
     crop: float = Field(1.0, gt=0, le=1, description="edge of the square cut out at a random place, as a share")
-    brightness: float = Field(0.2, ge=0, lt=1)
-    contrast: float = Field(0.2, ge=0, lt=1)
+    brightness: float = Field(0.2, ge=0, lt=1, description="largest change of the grey levels, as a share of them")
+    contrast: float = Field(0.2, ge=0, lt=1, description="largest change of their distance from the middle, as a share")
     gamma: float = Field(0.0, ge=0, lt=1, description="exponent drawn from 1 - gamma to 1 + gamma")
     noise: float = Field(
         0.0, ge=0, le=0.5, description="largest standard deviation of film noise, in grey levels of 0..1"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -18,6 +19,12 @@ class Settings(BaseModel):
 
 
 S = TypeVar("S", bound=BaseModel)
+
+
+def left_out(schema: dict[str, Any]) -> None:
+    """As `json_schema_extra` of a field: the workflow does not fill in its default, so that the model sees it is not
+    given."""
+    schema.pop("default", None)
 
 
 def parse(model: type[S], values: Any, where: str = "settings") -> S:
@@ -43,13 +50,30 @@ def parse(model: type[S], values: Any, where: str = "settings") -> S:
 
 def _fields(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """Names of the fields beside the unknown one at `location`, as far as the models tell."""
+    inside: Any = model
     for part in location[:-1]:
-        field = model.model_fields.get(str(part))
-        annotation = field.annotation if field else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return ["see config/README.md"]
-        model = annotation
-    return list(model.model_fields)
+        inside = _inside(inside, part)
+    return list(inside.model_fields)
+
+
+def _inside(annotation: Any, part: int | str) -> Any:
+    """The type of what lies at `part` in a value of a type; of a union told apart by its kind, the member named so."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return _bare(annotation.model_fields[str(part)].annotation)
+    *_, last = get_args(annotation)
+    if get_origin(annotation) in (Union, UnionType):
+        return next(
+            one for one in map(_bare, get_args(annotation)) if part in get_args(one.model_fields["kind"].annotation)
+        )
+    return _bare(get_args(annotation)[0] if last is Ellipsis else last)
+
+
+def _bare(annotation: Any) -> Any:
+    """A type without its notes, and of a type or None the type."""
+    if get_origin(annotation) is Annotated:
+        return _bare(get_args(annotation)[0])
+    choices = [member for member in get_args(annotation) if member is not NoneType]
+    return _bare(choices[0]) if get_origin(annotation) in (Union, UnionType) and len(choices) == 1 else annotation
 
 
 def load(model: type[S], source: str | Path) -> S:

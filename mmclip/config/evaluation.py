@@ -27,7 +27,7 @@ class PhantomBenchmark(Settings):
 class FileBenchmark(Settings):
     """What benchmarks of real data share: prompts from a file, texts from the data set's own reports."""
 
-    prompts: Path = Field(description="YAML: language -> class -> sentences")
+    prompts: Path = Field(description="YAML: language -> class -> sentences; relative to the checkout")
     prompts_text: str = Field(
         "native", pattern="^(native|mt:.+)$", description="native: written in each language; or translated, mt:<engine>"
     )
@@ -38,7 +38,7 @@ class LabelledBenchmark(FileBenchmark):
     """Classes from a data set's labels."""
 
     kind: Literal["labels"]
-    label_source: str = "file"
+    label_source: str = Field("file", description="which labels: file (the data set's own), rules or official:<name>")
     classes: tuple[str, ...] = Field(
         min_length=1,
         description="observations; an image with exactly one of them is a sample. With one class, images without the "
@@ -76,12 +76,16 @@ Benchmark = Annotated[PhantomBenchmark | LabelledBenchmark | HeldOutBenchmark, F
 class EvaluateSettings(Settings):
     """What is measured of each aligned model."""
 
-    tasks: tuple[Task, ...] = ("zero_shot", "retrieval")
+    tasks: tuple[Task, ...] = Field(
+        ("zero_shot", "retrieval"),
+        description='zero_shot: classes by prompts; retrieval; text: the text tower alone; audit: does a "no" count;'
+        " linear_probe and fine_tune: the image tower with true labels",
+    )
     benchmarks: dict[str, Benchmark] = Field({}, description="data set -> benchmark")
     split: Literal["val", "test"] = Field("test", description="val to choose settings; test for the final score only")
     resamples: int = Field(1000, ge=0, description="bootstrap draws of patients")
-    precision_at: tuple[Cutoff, ...] = (1, 2, 5, 10)
-    recall_at: tuple[Cutoff, ...] = (1, 5, 10)
+    precision_at: tuple[Cutoff, ...] = Field((1, 2, 5, 10), description="K of precision in retrieval by class")
+    recall_at: tuple[Cutoff, ...] = Field((1, 5, 10), description="K of recall in retrieval by study")
     probe_fractions: tuple[Share, ...] = Field((1.0,), description="shares of the training images for linear_probe")
     # 20 epochs, 5e-4 and 64 are those of MedCLIP's release
     tune_epochs: int = Field(20, ge=1, description="epochs of fine_tune; the best on val is scored")

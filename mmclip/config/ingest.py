@@ -20,7 +20,7 @@ class PhantomSource(Settings):
 
     kind: Literal["phantom"] = "phantom"
     n: int = Field(2000, ge=1, description="number of studies")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="of the drawn films, truths and reports")
     size: int = Field(256, ge=64, le=2048, description="edge of the square images in pixels")
     uncertain_rate: Fraction = Field(0.12, description="share of findings that the report hedges")
     wrong_rate: Fraction = Field(0.02, description="share of statements that are not what the image shows")
@@ -36,9 +36,9 @@ class Columns(Settings):
     image: str | None = Field(None, description="image file, relative to `image_root`")
     text: str | None = Field(None, description="whole report; it is split into sections")
     findings: str | None = Field(None, description="findings, where sections have columns of their own")
-    impression: str | None = None
+    impression: str | None = Field(None, description="impression, as findings")
     report: str | None = Field(None, description="file that holds the report, relative to `report_root`")
-    view: str | None = None
+    view: str | None = Field(None, description="view of the image, as PA, AP or Lateral; without it, UNKNOWN")
     split: str | None = Field(None, description="official split: train, val, test or their usual synonyms")
     language: str | None = Field(None, description="FLORES-200 code of the text")
     labels: ObservationColumns = Field({}, description="observation -> column with 1, 0, -1 or nothing")
@@ -92,7 +92,7 @@ class TableSource(SourceSettings):
     """A table of the user's studies (CSV, TSV or Parquet, by its ending) with images and reports."""
 
     kind: Literal["table"] = "table"
-    file: Path
+    file: Path = Field(description="the table; its ending, .csv, .tsv or .parquet, says what it is")
     columns: Columns
     image_root: Path | None = Field(None, description="folder of the images; the table's folder by default")
     report_root: Path | None = Field(None, description="folder of report files; the table's folder by default")
@@ -174,7 +174,7 @@ class ChexpertPlusSource(ReportedSource):
 
     patients: ClassVar[str] = "CheXpert"
     kind: Literal["chexpert_plus"] = "chexpert_plus"
-    images: Literal["png", "dicom"] = "png"
+    images: Literal["png", "dicom"] = Field("png", description="which of its two forms of the images lies below `root`")
     published: ClassVar[tuple[str, ...]] = ("official:chexpert",)
 
 
@@ -182,7 +182,7 @@ class OpenISource(ReportedSource):
     """Open-I's chest radiographs of Indiana University: a report in XML, PNG or DICOM images."""
 
     kind: Literal["open_i"] = "open_i"
-    images: Literal["png", "dicom"] = "png"
+    images: Literal["png", "dicom"] = Field("png", description="which of its two forms of the images lies below `root`")
 
 
 class PadchestSource(ReportedSource):

@@ -24,11 +24,11 @@ from mmclip.observations import OBSERVATIONS
 class Threads(Settings):
     """Threads or processes of the jobs that use several; results do not depend on them."""
 
-    ingest: int = Field(2, ge=1)
-    pack: int = Field(2, ge=1)
-    translate: int = Field(1, ge=1)
-    train: int = Field(2, ge=1, description="of training jobs")
-    evaluate: int = Field(1, ge=1)
+    ingest: int = Field(2, ge=1, description="of a job that reads a data set")
+    pack: int = Field(2, ge=1, description="of a job that packs a data set's images")
+    translate: int = Field(1, ge=1, description="of a job that translates a shard into a language")
+    train: int = Field(2, ge=1, description="of a training job")
+    evaluate: int = Field(1, ge=1, description="of a job that scores a model")
 
 
 class Config(Settings):
@@ -106,6 +106,11 @@ class Config(Settings):
             raise ValueError(
                 f"search.dataset: no data set {self.search.dataset!r}; data sets: {', '.join(self.datasets)}"
             )
+        if self.search is not None and self.search.dataset not in self.evaluate.benchmarks:
+            raise ValueError(
+                f"search.dataset: {self.search.dataset!r} has no benchmark, whose images are searched; benchmarks: "
+                f"{', '.join(self.evaluate.benchmarks) or 'none'}"
+            )
         if self.search is not None and self.search.experiment not in self.experiments:
             raise ValueError(
                 f"search.experiment: no experiment {self.search.experiment!r}; "
@@ -169,6 +174,12 @@ def check_run(config: Path, root: Path) -> None:
                 raise UserError(f"{file}: objectives: {objective.name!r} is not a module of mmclip/objectives")
         if text is not None and (text not in experiments or experiments[text].task != "text"):
             raise UserError(f"{file}: text_experiment: {config} names no experiment {text!r} of task text")
+        size = experiment.model.image.size
+        if experiment.task != "text" and size > settings.pack.size:
+            raise UserError(
+                f"{file}: model.image.size: {size} pixels are more than the {settings.pack.size} of pack.size in "
+                f"{config}, so images would be enlarged; pack them larger, or choose a smaller size"
+            )
         if not set(experiment.data.chosen_languages()) & set(settings.languages):
             raise UserError(f"{file}: data.languages: none of them is among the languages of {config}")
     _check_classifiers(settings, experiments, config)

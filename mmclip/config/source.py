@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from mmclip.config.base import Settings
+from mmclip.config.base import Settings, left_out
 from mmclip.observations import FIVE, OBSERVATIONS
 
 SectionPolicy = Literal["both", "findings", "impression", "longest"]
@@ -34,9 +34,9 @@ ObservationColumns = Annotated[dict[str, str], AfterValidator(known_observations
 class SplitShares(Settings):
     """How patients without an official split are dealt out; see :mod:`mmclip.ingest.splits`."""
 
-    train: Fraction = 0.7
-    val: Fraction = 0.1
-    test: Fraction = 0.2
+    train: Fraction = Field(0.7, description="share of the patients that are learned from")
+    val: Fraction = Field(0.1, description="share of the patients that settings are chosen on")
+    test: Fraction = Field(0.2, description="share of the patients that results are reported on")
     salt: str = Field("mmclip", description="changes who goes where; written into the card")
 
     @model_validator(mode="after")
@@ -59,12 +59,16 @@ class HoldOut(Settings):
         " medclip: any view, uncertain counts as absent; medclip_covid: COVID and Normal of covid_radiography;"
         " medclip_rsna: images of rsna_pneumonia with and without pneumonia",
     )
-    label_source: str = Field("official:chexpert", description="of gloria and medclip: whose labels decide")
-    classes: tuple[str, ...] = Field(FIVE, min_length=2, description="of gloria and medclip: observations")
+    label_source: str = Field(
+        "official:chexpert", description="of gloria and medclip: whose labels decide", json_schema_extra=left_out
+    )
+    classes: tuple[str, ...] = Field(
+        FIVE, min_length=2, description="of gloria and medclip: observations", json_schema_extra=left_out
+    )
     per_class: int | None = Field(
         None, ge=1, description="images of each class; none: 200, 1,500 of medclip_covid, 1,800 of medclip_rsna"
     )
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="of the draw")
     sha256: str | None = Field(
         None, pattern="^[0-9a-f]{64}$", description="of the drawn ids, as the card has it; other ids are then an error"
     )

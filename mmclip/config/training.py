@@ -21,7 +21,7 @@ class ObjectiveSettings(Settings):
     """One objective of an alignment experiment; the total loss is the weighted sum."""
 
     name: str = Field(description="a name that mmclip.objectives.registry knows")
-    weight: float = Field(1.0, ge=0)
+    weight: float = Field(1.0, ge=0, description="of its loss in the sum")
     settings: dict[str, Any] = Field({}, description="the objective's own parameters")
 
 
@@ -43,9 +43,8 @@ class DataSettings(Settings):
     """Which images and texts are sampled, and how."""
 
     variant: Literal["filtered", "unfiltered", "oracle"] = Field("filtered", description="which corpus")
-    labels: Literal["rules", "truth"] = Field("rules", description="where targets come from; truth is the ceiling")
     languages: tuple[str, ...] | None = Field(None, description="FLORES-200 codes; none means all")
-    exclude_languages: tuple[str, ...] = ()
+    exclude_languages: tuple[str, ...] = Field((), description="FLORES-200 codes that are left out of `languages`")
     alpha: float = Field(0.3, ge=0, le=1, description="a language of n texts is drawn in proportion to n^alpha (XLM-R)")
     texts_per_image: int = Field(
         1, ge=1, description="texts of a step for each image: a small text tower in many languages gains by several"
@@ -88,11 +87,16 @@ class Optimisation(Settings):
     """AdamW with warm-up and cosine decay. The defaults are MedCLIP's published script's."""
 
     steps: int | None = Field(None, ge=1, description="optimiser steps; give steps or epochs")
-    epochs: float | None = Field(None, gt=0, description="passes over the images (over the texts for task text)")
+    epochs: float | None = Field(
+        None,
+        gt=0,
+        description="passes over the studies with images, be they all of use to the objective or not; for task text, "
+        "over the texts",
+    )
     batch_size: int = Field(100, ge=1, description="images of a step over all ranks; times data.texts_per_image, texts")
-    learning_rate: float = Field(5e-5, gt=0)
+    learning_rate: float = Field(5e-5, gt=0, description="its peak, after the warm-up")
     weight_decay: float = Field(1e-4, ge=0, description="not applied to biases, norms and the logit scale")
-    betas: tuple[float, float] = (0.9, 0.98)
+    betas: tuple[float, float] = Field((0.9, 0.98), description="AdamW's decay of the two moments")
     warmup: float = Field(0.1, ge=0, le=1, description="share of the steps in which the rate rises from 0")
     final_rate: float = Field(0.0, ge=0, le=1, description="share of the learning rate left at the end")
     micro_batch: int | None = Field(
@@ -199,7 +203,7 @@ class ExperimentSettings(Settings):
     task: Literal["align", "classify", "text"] = Field(
         "align", description="image-text alignment, label classifiers, or language modelling"
     )
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="of all draws; the run's `seed` is added")
     model: ModelSettings = ModelSettings()
     text_experiment: str | None = Field(
         None, description="the experiment of task text whose encoder is the text tower; none starts as model.text says"
@@ -221,10 +225,22 @@ class ExperimentSettings(Settings):
             raise ValueError("task align needs at least one entry under objectives")
         if self.task != "align" and self.objectives:
             raise ValueError(f"objectives belong to task align, not to task {self.task}")
-        if self.task != "align" and (self.data.text_weights or self.data.length_buckets > 1):
-            raise ValueError("data.text_weights and data.length_buckets belong to task align")
-        if self.task != "align" and self.optimisation.micro_batch is not None:
-            raise ValueError(f"optimisation.micro_batch belongs to task align, not to task {self.task}")
+        strangers = [] if self.task == "align" else self._only_aligned()
+        if strangers:
+            raise ValueError(f"{strangers[0]} belongs to task align, not to task {self.task}")
         if not self.data.chosen_languages():
             raise ValueError("data.languages without data.exclude_languages leaves no language")
         return self
+
+    def _only_aligned(self) -> list[str]:
+        """What is set of the keys that no other task reads."""
+        keys = {
+            "data": ("image_weights", "text_weights", "texts_per_image", "length_buckets", "shuffle_pairs"),
+            "optimisation": ("micro_batch",),
+            "saving": ("validate_every",),
+        }
+        found = []
+        for part, names in keys.items():
+            plain = type(getattr(self, part)).model_fields
+            found += [f"{part}.{name}" for name in names if getattr(getattr(self, part), name) != plain[name].default]
+        return found

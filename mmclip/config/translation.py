@@ -30,7 +30,7 @@ class Faults(Settings):
     """Faults injected into the phrase book's translations, so that the filter has something known to find."""
 
     rate: float = Field(default=0.06, ge=0, le=1, description="share of sentences; 0 injects none")
-    kinds: tuple[FaultKind, ...] = Field(default=FAULT_KINDS, min_length=1)
+    kinds: tuple[FaultKind, ...] = Field(default=FAULT_KINDS, min_length=1, description="which are injected")
 
 
 class Memory(Settings):
@@ -85,7 +85,7 @@ class Decoding(Settings):
 
     beam: int = Field(default=4, ge=1, description="beam width; 1 is greedy")
     no_repeat_ngram: int = Field(default=0, ge=0, description="n-grams that may not repeat; 0 allows all")
-    repetition_penalty: float = Field(default=1.0, ge=1.0)
+    repetition_penalty: float = Field(default=1.0, ge=1.0, description="of tokens that were written before; 1: none")
     retry_ngram: int = Field(
         default=4,
         ge=0,
@@ -102,7 +102,11 @@ class Decoding(Settings):
 
 
 class _Local(Decoding):
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """A neural engine on this machine."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="auto: a GPU where there is one; the workflow asks for one unless it is cpu"
+    )
 
 
 class CTranslate2(_Local):

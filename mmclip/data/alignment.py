@@ -22,8 +22,8 @@ from mmclip.data.length_buckets import ShownTexts, deal_by_length
 from mmclip.data.packed import PackedImages
 from mmclip.data.ragged import Ints, ranges
 from mmclip.data.sampler import choose_languages, choose_sentences
-from mmclip.data.streams import TextStream, image_stream
-from mmclip.errors import UserError
+from mmclip.data.streams import TextStream, drawn_data_sets, image_stream
+from mmclip.errors import NothingToSample, UserError
 
 log = logging.getLogger("mmclip.training")
 
@@ -78,7 +78,8 @@ class AlignmentBatches:
         rank, ranks: this process takes an equal, consecutive part of each batch.
 
     Raises:
-        UserError: no image or text is left to sample from.
+        UserError: the settings name an unknown data set, or fit only the other way of drawing.
+        NothingToSample: no image or text is left to sample from.
     """
 
     def __init__(
@@ -104,6 +105,8 @@ class AlignmentBatches:
             raise UserError("data.text_weights: pairs have the texts of their images; give data.image_weights instead")
         self.images = ImageSet(images, packs, corpus.studies, targets)
         self.text_of = _texts_by_study(corpus, max(self.images.study.max(initial=-1) + 1, len(corpus.studies)))
+        self.images.keep(drawn_data_sets(data, packs.datasets)[self.images.dataset])
+        self._studies = len(self.images.items)
         self._leave_out(self.images.labelled if decoupled else self._has_text())
         if data.shuffle_pairs:
             self.images.shuffle(seed)
@@ -113,8 +116,12 @@ class AlignmentBatches:
 
     @property
     def steps_per_epoch(self) -> float:
-        """Steps in which every study with images is seen once (on average, where data sets are weighted)."""
-        return len(self.images.items) / self.batch_size
+        """Steps in which as many images are drawn as there are studies with images.
+
+        Those that cannot be used here (for pairs, all without a text) count too, so that every objective takes as many
+        steps of the same data.
+        """
+        return self._studies / self.batch_size
 
     def __call__(self, step: int) -> Batch:
         """The batch of a step."""
@@ -187,7 +194,7 @@ class AlignmentBatches:
     def _leave_out(self, usable: npt.NDArray[np.bool_]) -> None:
         lack = "soft labels" if self.decoupled else "a text of their study"
         if not usable.any():
-            raise UserError(
+            raise NothingToSample(
                 f"images: none of {len(usable)} images has {lack}; check the targets, the corpus and the splits"
             )
         if not usable.all():

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from mmclip.data.corpus import stack_vectors
 from mmclip.data.packed import PackedImages
 from mmclip.data.ragged import Ints, Vectors
 from mmclip.data.randomness import generator, id_hashes
+from mmclip.data.sentence_targets import stack_vectors
 from mmclip.data.views import OneView
 
 
@@ -89,9 +89,10 @@ class ImageSet:
 
 
 def _targets(frame: pl.DataFrame, targets: pl.DataFrame) -> tuple[Vectors, npt.NDArray[np.bool_]]:
-    known = stack_vectors(targets)
+    described = targets.filter(pl.col("kind") != "sentence")
+    known = stack_vectors(described)
     vectors = np.concatenate([np.zeros((1, known.shape[1]), np.float32), known])
-    rows = targets.with_row_index("row", offset=1).select("id", "kind", pl.col("row").cast(pl.Int64))
+    rows = described.with_row_index("row", offset=1).select("id", "kind", pl.col("row").cast(pl.Int64))
     found: dict[str, Any] = {}
     for kind, key in (("image", "image_id"), ("study", "study_id")):
         table = rows.filter(pl.col("kind") == kind).select(pl.col("id").alias(key), "row")

@@ -12,7 +12,7 @@ from torch import Tensor
 from mmclip.config.training import DataSettings, LanguageModelling
 from mmclip.data.corpus import Corpus
 from mmclip.data.packing import fill_rows, one_each, put_together
-from mmclip.data.ragged import Ints, pad_rows, ranges
+from mmclip.data.ragged import Ints, pad_rows
 from mmclip.data.randomness import generator
 from mmclip.data.sampler import Mixture, choose_languages, choose_sentences, language_weights
 
@@ -144,7 +144,7 @@ class MaskedBatches:
         rows, firsts = [], []
         bounds = np.cumsum(shown)
         for stop, count in zip(bounds, shown, strict=True):
-            a, b = (_tokens(corpus, places[stop - count : stop])[:half] for places in (left, right))
+            a, b = (corpus.tokens_of(places[stop - count : stop])[:half] for places in (left, right))
             rows.append(np.concatenate([a, [end, end], b]))
             firsts.append(len(a))
         lengths = np.array([len(row) for row in rows], np.int64)
@@ -233,9 +233,3 @@ def _shared(corpus: Corpus, texts: Ints, partners: Ints) -> tuple[Ints, Ints, In
         seconds.append(b[in_b])
     counts = np.array([len(places) for places in firsts], np.int64)
     return np.concatenate(firsts), np.concatenate(seconds), counts
-
-
-def _tokens(corpus: Corpus, places: Ints) -> Ints:
-    numbers = corpus.sentence[places]
-    lengths = corpus.token_first[numbers + 1] - corpus.token_first[numbers]
-    return corpus.tokens[ranges(corpus.token_first[numbers], lengths)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -11,7 +13,26 @@ from mmclip.data.targets import make_exclusive
 from mmclip.observations import NO_FINDING, OBSERVATIONS
 
 Ints = npt.NDArray[np.int64]
+SmallInts = npt.NDArray[np.int32]
 Vectors = npt.NDArray[np.float32]
+
+
+class GrowingInts:
+    """A flat int32 array that grows in place: joining parts at the end would hold everything twice."""
+
+    def __init__(self) -> None:
+        self._values = array("i")
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def append(self, part: npt.NDArray[np.integer]) -> None:
+        """Add values, which must fit into 32 bits."""
+        self._values.frombytes(part.astype(np.int32).data.cast("B"))
+
+    def array(self) -> SmallInts:
+        """What there is, without a copy; nothing can be added any more."""
+        return np.frombuffer(self._values, np.int32)
 
 
 def starts_of(lengths: npt.NDArray[np.integer]) -> Ints:

@@ -17,7 +17,17 @@ from mmclip.data.corpus import Corpus
 from mmclip.data.images import ImageSet
 from mmclip.data.ragged import Ints
 from mmclip.data.sampler import Mixture, language_weights
-from mmclip.errors import UserError
+from mmclip.errors import NothingToSample, UserError
+
+
+def drawn_data_sets(data: DataSettings, datasets: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Whether images of each data set are drawn, by `data.image_weights`.
+
+    Raises:
+        UserError: a weight is of no data set.
+    """
+    weights = _weights("image_weights", data.image_weights, datasets)
+    return np.array(weights) > 0 if weights else np.ones(len(datasets), np.bool_)
 
 
 def image_stream(data: DataSettings, images: ImageSet, datasets: Sequence[str], seed: int) -> Mixture:
@@ -27,7 +37,8 @@ def image_stream(data: DataSettings, images: ImageSet, datasets: Sequence[str], 
         datasets: names, in the order of `images.dataset`.
 
     Raises:
-        UserError: a weight is of no data set, or no image is left.
+        UserError: a weight is of no data set.
+        NothingToSample: no image is left.
     """
     sizes = images.sizes(len(datasets))
     weights = np.array(_weights("image_weights", data.image_weights, datasets) or sizes, float)
@@ -49,7 +60,8 @@ class TextStream:
         language_weights: [languages] the shares.
 
     Raises:
-        UserError: a weight is of no data set, or no text is left.
+        UserError: a weight is of no data set.
+        NothingToSample: no text is left.
     """
 
     def __init__(self, data: DataSettings, corpus: Corpus, studies: pl.DataFrame, seed: int) -> None:
@@ -83,7 +95,7 @@ def _weights(key: str, given: dict[str, float], datasets: Sequence[str]) -> list
 
 def _check(key: str, kind: str, sizes: Ints, weights: npt.NDArray[np.float64]) -> None:
     if not (sizes * (weights > 0)).any():
-        raise UserError(
+        raise NothingToSample(
             f"data.{key}: no data set with a weight has {kind}s in this split (train, or val for validation); "
             f"give one that has"
         )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 
+import mmclip
 from mmclip.config.evaluation import EvaluateSettings, HeldOutBenchmark, LabelledBenchmark, PhantomBenchmark
 from mmclip.errors import UserError
 from mmclip.evaluation.prompts_file import read_prompts
@@ -19,6 +21,9 @@ from mmclip.tables.ingest import HELD_OUT, IMAGES, STUDIES
 from mmclip.tables.labeling import LABELS
 from mmclip.tables.phantom import TRUTH
 
+UNKNOWN = "unknown"
+"""Engine of texts in a language for which none is named."""
+
 Labels = dict[tuple[str, str], dict[str, State]]
 
 
@@ -29,10 +34,13 @@ def make_benchmark(
     split: str,
     languages: tuple[str, ...],
     corpus: list[Path],
-    engine: str,
+    engines: Mapping[str, str],
     output: Path,
 ) -> Benchmark:
     """Write the benchmark of an ingested data set's split.
+
+    Args:
+        engines: language -> what translated the corpus.
 
     Raises:
         UserError: the settings name no benchmark for the data set, or the split has no sample with a class.
@@ -41,9 +49,9 @@ def make_benchmark(
     if isinstance(chosen, PhantomBenchmark):
         made = phantom_benchmark(chosen, dataset, folder, split, languages)
     elif isinstance(chosen, LabelledBenchmark):
-        made = labelled_benchmark(chosen, dataset, folder, split, languages, corpus, engine)
+        made = labelled_benchmark(chosen, dataset, folder, split, languages, corpus, engines)
     elif isinstance(chosen, HeldOutBenchmark):
-        made = held_out_benchmark(chosen, dataset, folder, split, languages, corpus, engine)
+        made = held_out_benchmark(chosen, dataset, folder, split, languages, corpus, engines)
     else:
         raise UserError(f"evaluate.benchmarks: no entry for data set {dataset!r}; it says what is scored there")
     if not made.labelled:
@@ -121,14 +129,14 @@ def labelled_benchmark(
     split: str,
     languages: tuple[str, ...],
     corpus: list[Path],
-    engine: str,
+    engines: Mapping[str, str],
 ) -> Benchmark:
     """The benchmark of a data set with labels: prompts from a file, texts from its own reports and their translations.
 
     Args:
         folder: the data set as ingested.
         corpus: corpus shards to take translated reports from.
-        engine: what translated them, for `texts_from`.
+        engines: language -> what translated them, for `texts_from`.
 
     Raises:
         UserError: the data set has no labels of that source, or the file of prompts is not right.
@@ -140,7 +148,7 @@ def labelled_benchmark(
     for row in images.sort("image_id").iter_rows(named=True):
         label = _class_of(_states(labels, row), settings) if row["image_id"].startswith(settings.only) else None
         samples.append(Sample(**_identity(row), label=label))
-    return _of_files(settings, name, folder, split, classes, samples, languages, corpus, engine)
+    return _of_files(settings, name, folder, split, classes, samples, languages, corpus, engines)
 
 
 def held_out_benchmark(
@@ -150,7 +158,7 @@ def held_out_benchmark(
     split: str,
     languages: tuple[str, ...],
     corpus: list[Path],
-    engine: str,
+    engines: Mapping[str, str],
 ) -> Benchmark:
     """The benchmark of the images that ingestion held out under a name, each in the class it was drawn for.
 
@@ -158,7 +166,7 @@ def held_out_benchmark(
     else the image has no class.
 
     Args:
-        folder, corpus, engine: as for :func:`labelled_benchmark`.
+        folder, corpus, engines: as for :func:`labelled_benchmark`.
 
     Raises:
         UserError: no benchmark of the name was held out, its images are in another split, or `label_source` cannot
@@ -189,7 +197,7 @@ def held_out_benchmark(
         present = [one for one in classes if states.get(column(one)) == PRESENT] if states else [row["observation"]]
         label = classes.index(present[0]) if len(present) == 1 else None
         samples.append(Sample(**_identity(row), label=label))
-    return _of_files(settings, name, folder, split, classes, samples, languages, corpus, engine)
+    return _of_files(settings, name, folder, split, classes, samples, languages, corpus, engines)
 
 
 def _place(name: str) -> tuple[int, str]:
@@ -206,9 +214,13 @@ def _of_files(
     samples: list[Sample],
     languages: tuple[str, ...],
     corpus: list[Path],
-    engine: str,
+    engines: Mapping[str, str],
 ) -> Benchmark:
-    """The samples with prompts from a file, and with their studies' own reports and translations of these."""
+    """The samples with prompts from a file, and with their studies' own reports and translations of these.
+
+    A relative path of prompts is one below the checkout, wherever the run has its results.
+    """
+    prompts = Path(mmclip.__file__).parents[1] / settings.prompts
     texts: dict[str, dict[str, str]] = {}
     origins: dict[str, set[str]] = {}
     if settings.texts and corpus:
@@ -219,14 +231,16 @@ def _of_files(
         )
         for study, code, text in rows.select("study_id", "language", "text").iter_rows():
             texts.setdefault(code, {})[study] = text
-            origins.setdefault(code, set()).add("native" if written_in[study] == code else f"mt:{engine}")
+            origins.setdefault(code, set()).add(
+                "native" if written_in[study] == code else f"mt:{engines.get(code, UNKNOWN)}"
+            )
     return Benchmark(
         dataset=name,
         split=split,
         test_text=settings.prompts_text,
         classes=classes,
         samples=tuple(samples),
-        prompts=read_prompts(settings.prompts, classes, languages),
+        prompts=read_prompts(prompts, classes, languages),
         texts=texts,
         texts_from={code: "+".join(sorted(found)) for code, found in origins.items()},
     )

@@ -29,10 +29,12 @@ class Encoder(Protocol):
     Attributes:
         digest: of the model's weights and configuration, 16 hexadecimal digits.
         logit_scale: what cosines are multiplied with before a softmax over classes.
+        size: pixels along the edge of what images are resized to.
     """
 
     digest: str
     logit_scale: float
+    size: int
 
     def images(self, pixels: NDArray[np.uint8]) -> Embeddings:
         """[n, H, W] grey images -> [n, D] embeddings of length 1."""
@@ -52,6 +54,7 @@ class DualEncoderModel:
         self.model = DualEncoder.from_pretrained(folder).to(device())
         self.digest = weights_digest(folder)
         self.logit_scale = float(self.model.logit_scale.detach())
+        self.size = self.model.settings.image.size
 
     def images(self, pixels: NDArray[np.uint8]) -> Embeddings:
         """See :class:`Encoder`."""

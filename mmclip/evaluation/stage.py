@@ -13,6 +13,7 @@ from mmclip.config.evaluation import EvaluateSettings
 from mmclip.data.packed import PackedImages
 from mmclip.errors import BudgetExceeded, UserError
 from mmclip.evaluation.encoder import load_encoder
+from mmclip.evaluation.finite import FiniteEncoder, check_finite
 from mmclip.evaluation.sentences_file import read_texts
 from mmclip.evaluation.tasks import BLOCK, TASKS, WITHOUT_IMAGES, Run
 from mmclip.metrics.bootstrap import Interval
@@ -36,7 +37,8 @@ def evaluate(
 ) -> list[Metric]:
     """Run one task and write its rows; what is undefined on this test (AUROC of one class alone) has none.
 
-    Images that packing had to skip are left out, and the rows' hash is that of the samples that were scored.
+    Images that packing had to skip are left out, and the rows' hash is that of the samples that were scored. Images
+    that are smaller than the model's input are enlarged, with a warning.
 
     Args:
         model: a folder of mmclip, or ``KIND:FOLDER``; see :func:`mmclip.evaluation.encoder.load_encoder`.
@@ -49,7 +51,7 @@ def evaluate(
         The rows.
 
     Raises:
-        UserError: the task is unknown, or needs a split that is not given.
+        UserError: the task is unknown or needs a split that is not given, or an embedding is not finite.
         BudgetExceeded: too many images are in no pack.
     """
     if task not in TASKS:
@@ -59,8 +61,10 @@ def evaluate(
     images = PackedImages(list(packs))
     if task not in WITHOUT_IMAGES:
         benchmarks = {split: packed(made, images, settings.error_budget) for split, made in benchmarks.items()}
-    encoder = load_encoder(model)
     test = benchmarks[settings.split]
+    encoder = FiniteEncoder(load_encoder(model), model, test)
+    if task not in WITHOUT_IMAGES and test.samples:
+        _warn_of_small(images, test, encoder.size)
     hashes = {
         "split_hash": test.split_hash,
         "prompt_hash": test.prompt_hash,
@@ -101,6 +105,16 @@ def evaluate(
     return rows
 
 
+def _warn_of_small(images: PackedImages, made: Benchmark, size: int) -> None:
+    """Say it where a model gets less detail than it could see; the images of one data set have one size."""
+    edge = len(images.read([made.samples[0].image_id])[0])
+    if edge < size:
+        _log.warning(
+            "%s: its images are packed at %d px and enlarged to the model's %d; pack at %d or more to compare models",
+            made.dataset, edge, size, size,
+        )  # fmt: skip
+
+
 def packed(made: Benchmark, images: PackedImages, budget: float) -> Benchmark:
     """The benchmark without the images that are in no pack.
 
@@ -128,12 +142,13 @@ def embed(model: str, output: Path, texts: Path | None = None, images: Path | No
         images: a folder of packed images; rows in the order of its index.
 
     Raises:
-        UserError: not just one of `texts` and `images` is given, it cannot be read, or it is empty.
+        UserError: not just one of `texts` and `images` is given, it cannot be read, it is empty, or an embedding is
+            not finite.
     """
     if texts is not None and images is None:
         sentences = read_texts(texts)
         _check_any(texts, len(sentences))
-        vectors = load_encoder(model).texts(sentences)
+        vectors, names = load_encoder(model).texts(sentences), [f"row {i + 1}" for i in range(len(sentences))]
     elif images is not None and texts is None:
         pack = PackedImages([images])
         ids = pack.ids()
@@ -141,8 +156,10 @@ def embed(model: str, output: Path, texts: Path | None = None, images: Path | No
         encoder = load_encoder(model)
         blocks = [ids[start : start + BLOCK] for start in range(0, len(ids), BLOCK)]
         vectors = np.concatenate([encoder.images(np.stack(pack.read(block))) for block in blocks])
+        names = [f"image {name!r}" for name in ids]
     else:
         raise UserError("embed: give either --texts FILE or --images PACK")
+    check_finite(vectors, names, model)
     with atomic(output) as temporary, temporary.open("wb") as file:
         np.save(file, vectors, allow_pickle=False)
     return len(vectors)

@@ -13,7 +13,8 @@ from mmclip.config.evaluation import EvaluateSettings
 from mmclip.data.packed import PackedImages
 from mmclip.errors import UserError
 from mmclip.evaluation import audit, linear_probe, retrieval, text, zero_shot
-from mmclip.evaluation.encoder import DualEncoderModel, Embeddings, Encoder
+from mmclip.evaluation.encoder import DualEncoderModel, Embeddings
+from mmclip.evaluation.finite import FiniteEncoder, check_finite
 from mmclip.languages import ENGLISH
 from mmclip.metrics.bootstrap import Draw, Interval, bootstrap
 from mmclip.metrics.classification import accuracy, balanced_accuracy, macro_auroc, macro_f1
@@ -26,7 +27,7 @@ class Run:
     """What every task gets: the model, the benchmarks of the splits, the images, and how rows are signed."""
 
     settings: EvaluateSettings
-    encoder: Encoder
+    encoder: FiniteEncoder
     model: str
     test: Benchmark
     train: Benchmark | None
@@ -50,9 +51,14 @@ class Run:
         return np.stack(self.images.read([sample.image_id for sample in samples]))
 
     def features(self, samples: Sequence[Sample]) -> Embeddings:
-        """[n, D] embeddings of the samples' images, read block by block."""
+        """[n, D] embeddings of the samples' images, read block by block.
+
+        Raises:
+            UserError: one is not finite.
+        """
         blocks = [samples[start : start + BLOCK] for start in range(0, len(samples), BLOCK)]
-        return np.concatenate([self.encoder.images(self.pixels(block)) for block in blocks])
+        vectors = np.concatenate([self.encoder.images(self.pixels(block)) for block in blocks])
+        return check_finite(vectors, [f"image {sample.image_id!r}" for sample in samples], self.model)
 
 
 Result = tuple[list[Metric], pl.DataFrame]
@@ -140,7 +146,8 @@ def _fine_tune(run: Run) -> Result:
     from mmclip.evaluation.fine_tune import Split, fine_tune
 
     train, val = _needed(run)
-    if not isinstance(run.encoder, DualEncoderModel):
+    own = run.encoder.encoder
+    if not isinstance(own, DualEncoderModel):
         raise UserError(f"{run.model}: fine_tune works on models of mmclip; give a folder that `mmclip pretrain` wrote")
 
     def split(samples: Sequence[Sample]) -> Split:
@@ -148,7 +155,7 @@ def _fine_tune(run: Run) -> Result:
 
     settings, samples = run.settings, run.scored
     scores = fine_tune(
-        run.encoder.model,
+        own.model,
         split(train.labelled),
         split(val.labelled),
         split(samples),
@@ -158,6 +165,8 @@ def _fine_tune(run: Run) -> Result:
         settings.batch_size,
         settings.seed,
     )
+    if not np.isfinite(scores).all():
+        raise UserError(f"evaluate.tune_rate: fine-tuning of {run.model} diverged at {settings.tune_rate}; lower it")
     return _supervised(run, scores, 100), _predictions(samples, run.test.classes, scores, "100 %")
 
 
@@ -217,7 +226,7 @@ def _audit(run: Run) -> Result:
 
 
 def _needed(run: Run) -> tuple[Benchmark, Benchmark]:
-    """The benchmarks of the train and val splits, which must fit the test's: same classes, other patients.
+    """The benchmarks of the train and val splits, which must fit the test's: same classes, and no patient in two.
 
     Raises:
         UserError: one is missing or does not fit.
@@ -226,16 +235,20 @@ def _needed(run: Run) -> tuple[Benchmark, Benchmark]:
         raise UserError(
             "linear_probe and fine_tune need benchmarks of the train and val splits too; give --data thrice"
         )
-    tested = {sample.patient_id for sample in run.test.samples}
     for split in (run.train, run.val):
         if split.classes != run.test.classes:
             raise UserError(f"--data: {split.split} has other classes than {run.test.split}; make both alike")
-        shared = sorted(tested.intersection(sample.patient_id for sample in split.samples))
-        if shared and split is not run.test:
+    for one, other in ((run.train, run.test), (run.val, run.test), (run.train, run.val)):
+        shared = sorted(_patients(one) & _patients(other))
+        if shared and one is not other:
             raise UserError(
-                f"--data: patient {shared[0]!r} is in {split.split} and in {run.test.split}; split the patients anew"
+                f"--data: patient {shared[0]!r} is in {one.split} and in {other.split}; split the patients anew"
             )
     return run.train, run.val
+
+
+def _patients(made: Benchmark) -> set[str]:
+    return {sample.patient_id for sample in made.samples}
 
 
 def _labels(samples: Sequence[Sample]) -> NDArray[np.int64]:

@@ -62,7 +62,8 @@ def _read(path: Path, items: set[str]) -> Iterator[tuple[Any, ...]]:
         for number, row in enumerate(rows, start=2):
             if row["item"] not in items:
                 raise UserError(
-                    f"{path}: row {number}: item {row['item']!r} is not in this sample; judge its own sheet"
+                    f"{path}: row {number}: item {row['item']!r} is not in this sample; judge its own sheet, or move "
+                    "this file away"
                 )
             marks = [_mark(row[name], f"{path}: row {number}: {name}") for name in CRITERIA]
             if any(mark is not None for mark in marks):

@@ -63,8 +63,8 @@ def _encoder(folder: str) -> tuple[Any, Any]:
     if not Path(folder, "config.json").is_file():
         raise UserError(f"filter.similarity.model: {folder}: no encoder there; name a Hugging Face folder")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        model = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise UserError(f"filter.similarity.model: {folder}: cannot be read as a Hugging Face encoder") from error
     return tokenizer, model.eval()

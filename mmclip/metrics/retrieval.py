@@ -55,7 +55,8 @@ def precision_of_draws(similarity: Floats, relevant: Bools, cutoffs: Sequence[in
 def ranks(similarity: Floats, relevant: Bools) -> NDArray[np.int64]:
     """Rank of each query's best relevant item, from 1; items as similar as it count as ranked before it.
 
-    Counting ties against the model keeps one that gives every pair the same score from looking perfect.
+    Counting ties against the model keeps one that gives every pair the same score from looking perfect. Where a
+    comparison is undefined (nan), it counts against the model too.
 
     Raises:
         ValueError: a query has no relevant item.
@@ -63,7 +64,7 @@ def ranks(similarity: Floats, relevant: Bools) -> NDArray[np.int64]:
     if not relevant.any(1).all():
         raise ValueError(f"query {int(np.argmin(relevant.any(1)))} has no relevant item")
     best = np.where(relevant, similarity, -np.inf).max(1, keepdims=True)
-    return np.asarray(1 + ((similarity >= best) & ~relevant).sum(1), dtype=np.int64)
+    return np.asarray(1 + (~(similarity < best) & ~relevant).sum(1), dtype=np.int64)
 
 
 def recall_at_k(rank: NDArray[np.int64], k: int) -> NDArray[np.float64]:

@@ -109,7 +109,7 @@ class ModelCard(BaseModel):
         named = [(name, role) for role, name in self.weights.items()] + [(e, "translation") for e in self.translated_by]
         return [
             *(Origin(one.name, "data", one.licence, one.forbids) for one in self.data),
-            *(Origin(name, role, self.licences.get(name) or known_licence(name)) for name, role in named),
+            *(Origin(name, role, self.licences.get(name) or known_licence(name, role)) for name, role in named),
         ]
 
 

@@ -32,10 +32,11 @@ from mmclip.models import timm_images
 from mmclip.models.card import CARD, README
 from mmclip.models.dual_encoder import DualEncoder
 from mmclip.models.image_encoder import ImageEncoder
+from mmclip.models.output import OPEN_CLIP_CONFIG, check_output
 from mmclip.models.text_encoder import TextEncoder
 from mmclip.tables.files import atomic
 
-CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
+CONFIG, WEIGHTS = OPEN_CLIP_CONFIG, "open_clip_model.safetensors"
 TEXT_TYPES = ("xlm-roberta", "roberta", "bert")
 """Architectures that open_clip's text adapter builds without a pooler, as ours are."""
 
@@ -49,16 +50,15 @@ def export_open_clip(model: Path, output: Path) -> None:
 
     Args:
         model: a folder that :meth:`DualEncoder.save_pretrained` wrote.
-        output: the folder to write, which is replaced.
+        output: the folder to write; a model that is there is replaced.
 
     Raises:
-        UserError: `model` is no such folder or lies in `output`; or open_clip cannot express it: a bag of words, an
-            image tower that is not timm's, a text architecture that it does not know, or an image tower whose first
-            layer is no plain convolution, or that it would build otherwise.
+        UserError: `model` is no such folder or lies in `output`, or `output` holds something else than a model; or
+            open_clip cannot express it: a bag of words, an image tower that is not timm's, a text architecture that it
+            does not know, or an image tower whose first layer is no plain convolution or that it would build otherwise.
     """
+    check_output(output, model)
     final = output.resolve()
-    if model.resolve().is_relative_to(final):
-        raise UserError(f"{output}: would replace the model {model}; give another folder")
     encoder = DualEncoder.from_pretrained(model)
     if encoder.settings.image.library != "timm":
         raise UserError(f"{model}: image tower {encoder.settings.image.name!r} is not timm's, as open_clip's are")

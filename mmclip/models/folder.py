@@ -22,6 +22,7 @@ from mmclip.errors import UserError
 from mmclip.models import timm_images
 from mmclip.models.card import ModelCard, write_card
 from mmclip.models.image_encoder import ImageEncoder
+from mmclip.models.output import FORMAT
 from mmclip.models.text_encoder import TextEncoder
 from mmclip.models.tokenizer import load_tokenizer
 from mmclip.models.towers import write_hugging_face, write_text_tower
@@ -31,7 +32,7 @@ from mmclip.tables.files import atomic
 if TYPE_CHECKING:
     from mmclip.models.dual_encoder import DualEncoder
 
-FORMAT, VERSION = "mmclip-dual-encoder", 1
+VERSION = 1
 
 
 @dataclass(frozen=True)

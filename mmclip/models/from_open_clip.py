@@ -20,13 +20,15 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig
 
-from mmclip.config.models import ImageTower, ModelSettings, TextTower
+from mmclip.config.base import parse
+from mmclip.config.models import ImageTower, ModelSettings
 from mmclip.errors import UserError
 from mmclip.models import timm_images
 from mmclip.models.card import CARD, ModelCard, read_card
 from mmclip.models.dual_encoder import LOGIT_SCALE_MAX, DualEncoder
 from mmclip.models.export import CONFIG, WEIGHTS
 from mmclip.models.image_encoder import ImageEncoder
+from mmclip.models.output import check_output
 from mmclip.models.text_encoder import TextEncoder, backbone_from_config
 from mmclip.models.tokenizer import framed, load_tokenizer, plain_ids
 from mmclip.models.weights import fill, read_tensors
@@ -47,38 +49,29 @@ def import_open_clip(folder: Path, output: Path) -> None:
     Args:
         folder: open_clip_config.json, open_clip_model.safetensors and the tokenizer. The configurations of towers
             that it names are read from where it says, from its own ``image/`` and ``text/``, or the local hub cache.
-        output: the folder to write, which is replaced.
+        output: the folder to write; a model that is there is replaced.
 
     Raises:
-        UserError: `folder` is no such folder, a part is missing, or mmclip has no counterpart for the architecture.
+        UserError: `folder` is no such folder, a part is missing, mmclip has no counterpart for the architecture, or
+            `output` would replace `folder` or something that is no model.
     """
+    check_output(output, folder)
     config = _read(folder / CONFIG)
-    model, where = config.get("model_cfg", {}), f"{folder / CONFIG}: model_cfg"
-    for section, wanted in WANTED.items():
-        for key, value in wanted.items():
-            if model.get(section, {}).get(key) != value:
-                found = model.get(section, {}).get(key)
-                raise UserError(f"{where}.{section}.{key}: {found!r}, and mmclip has a counterpart only for {value!r}")
+    model = _checked(_object(config, "model_cfg"), f"{folder / CONFIG}: model_cfg")
     tensors = read_tensors(folder / WEIGHTS)
-    preprocess = config.get("preprocess_cfg", {})
-    means, stds = preprocess.get("mean", MEAN), preprocess.get("std", STD)
-    image = _image_settings(model["vision_cfg"], folder, sum(means) / 3, sum(stds) / 3)
-    text_config = _text_config(model["text_cfg"], folder)
-    settings = ModelSettings(
-        image=image,
-        text=TextTower(
-            kind="pretrained",
-            name=str(model["text_cfg"]["hf_model_name"]),
-            max_tokens=int(model["text_cfg"].get("context_length", 77)),
-        ),
-        projection=int(model["embed_dim"]),
-    )
+    preprocess = _object(config, "preprocess_cfg")
+    means, stds = (_channels(preprocess, key, default, folder) for key, default in (("mean", MEAN), ("std", STD)))
+    settings = _settings(model, folder, sum(means) / 3, sum(stds) / 3)
+    text_config = _text_config(settings.text.name, folder)
     tokenizer = load_tokenizer(folder)
-    if text_config["pad_token_id"] != tokenizer.pad_token_id:
-        raise UserError(f"{folder}: text tower and tokenizer have different padding ids, so open_clip masks otherwise")
+    if text_config.get("pad_token_id") != tokenizer.pad_token_id:
+        raise UserError(
+            f"{folder}: the text tower's padding id is {text_config.get('pad_token_id')} and the tokenizer's "
+            f"{tokenizer.pad_token_id}, so open_clip masks otherwise; give both the same"
+        )
     _check_frame(tokenizer, settings.text.max_tokens, folder)
     text = TextEncoder(backbone_from_config(text_config))
-    encoder = DualEncoder(settings, ImageEncoder(image, initialise=False), text, tokenizer)
+    encoder = DualEncoder(settings, ImageEncoder(settings.image, initialise=False), text, tokenizer)
     path = folder / WEIGHTS
     tensors.pop("text.transformer.embeddings.position_ids", None)  # stored by older libraries
     _fill_image(encoder.image, _below(tensors, "visual.trunk."), means, stds, path)
@@ -94,36 +87,76 @@ def import_open_clip(folder: Path, output: Path) -> None:
     encoder.save_pretrained(output, card)
 
 
-def _image_settings(vision: dict[str, Any], folder: Path, mean: float, std: float) -> ImageTower:
+def _checked(model: dict[str, Any], where: str) -> dict[str, Any]:
+    for section, wanted in WANTED.items():
+        for key, value in wanted.items():
+            found = _object(model, section).get(key)
+            if found != value:
+                raise UserError(f"{where}.{section}.{key}: {found!r}, and mmclip has a counterpart only for {value!r}")
+    return model
+
+
+def _settings(model: dict[str, Any], folder: Path, mean: float, std: float) -> ModelSettings:
+    """The settings of a model of this architecture; its values are checked like those of a user's file."""
+    vision, text = model["vision_cfg"], model["text_cfg"]
+    name, options = _image_tower(vision, folder)
+    size = vision.get("image_size", 224)
+    if isinstance(size, list) and len(size) == 2 and size[0] == size[1]:
+        size = size[0]
+    values = {
+        "image": {"name": name, "size": size, "options": options, "mean": mean, "std": std},
+        "text": {"name": text.get("hf_model_name"), "max_tokens": text.get("context_length", 77)},
+        "projection": model.get("embed_dim"),
+    }
+    return parse(ModelSettings, values, f"{folder / CONFIG}: model_cfg, as settings of mmclip")
+
+
+def _image_tower(vision: dict[str, Any], folder: Path) -> tuple[str, dict[str, Any]]:
+    """The name of the timm model and its options."""
     name = str(vision.get("timm_model_name", ""))
     options: dict[str, Any] = {}
     if name.startswith("local-dir:"):
         named = Path(name.removeprefix("local-dir:"))
         local = _read((named if named.is_dir() else folder / "image") / "config.json")
-        name, options = local["architecture"], dict(local.get("model_args", {}))
-        for key in ("in_chans", "num_classes", "img_size"):
-            options.pop(key, None)
+        name, options = str(local.get("architecture")), _object(local, "model_args")
     if not timm.is_model(name):
         raise UserError(f"{folder / CONFIG}: model_cfg.vision_cfg.timm_model_name: timm has no model {name!r}")
-    listed = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
-    return ImageTower(name=name, size=int(vision.get("image_size", 224)), options=listed, mean=mean, std=std)
+    return name, {key: value for key, value in options.items() if key not in ("in_chans", "num_classes", "img_size")}
 
 
-def _text_config(text: dict[str, Any], folder: Path) -> dict[str, Any]:
-    name = str(text.get("hf_model_name", ""))
-    for place in (Path(name), folder / "text"):
-        if name and (place / "config.json").is_file():
-            return _read(place / "config.json")
+def _text_config(name: str, folder: Path) -> dict[str, Any]:
+    """The text tower's configuration with the defaults of its architecture."""
+    places = [place for place in (Path(name), folder / "text") if (place / "config.json").is_file()]
+    if places and not _read(places[0] / "config.json").get("model_type"):  # transformers would guess from the path
+        raise UserError(f"{places[0] / 'config.json'}: has no model_type; add it, as 'bert' or 'xlm-roberta'")
+    load: Any = AutoConfig.from_pretrained
     try:
-        found: dict[str, Any] = AutoConfig.from_pretrained(
-            name, local_files_only=True, trust_remote_code=False
+        found: dict[str, Any] = load(
+            str(places[0]) if places else name, local_files_only=True, trust_remote_code=False
         ).to_dict()
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{folder / CONFIG}: model_cfg.text_cfg.hf_model_name: {name!r} is neither a folder nor in the local hub "
-            f"cache; put its config.json into {folder / 'text'}"
+            f"{places[0] / 'config.json'}: is no configuration of transformers ({str(error).splitlines()[0]})"
+            if places
+            else f"{folder / CONFIG}: model_cfg.text_cfg.hf_model_name: {name!r} is neither a folder nor in the local "
+            f"hub cache; put its config.json into {folder / 'text'}"
         ) from error
     return found
+
+
+def _channels(preprocess: dict[str, Any], key: str, default: tuple[float, ...], folder: Path) -> tuple[float, ...]:
+    """A number for each of the three channels; open_clip takes a single one for all."""
+    found = preprocess.get(key)
+    values = tuple(default if found is None else found if isinstance(found, list) else [found] * 3)
+    if len(values) != 3 or not all(isinstance(value, int | float) for value in values):
+        raise UserError(f"{folder / CONFIG}: preprocess_cfg.{key}: {found!r}; expected three numbers")
+    return values
+
+
+def _object(values: dict[str, Any], key: str) -> dict[str, Any]:
+    """An object of a configuration; empty where there is none."""
+    found = values.get(key)
+    return found if isinstance(found, dict) else {}
 
 
 def _check_frame(tokenizer: Any, max_tokens: int, folder: Path) -> None:

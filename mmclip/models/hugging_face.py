@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from transformers import MODEL_MAPPING, AutoConfig, AutoModel
 from transformers.utils import logging as transformers_logging
 
@@ -23,9 +24,9 @@ def model_class(config: Any) -> Any:
 
 
 def build(config: Any, **options: Any) -> Any:
-    """An encoder of this configuration with fresh weights and no pooler."""
+    """An encoder of this configuration with fresh weights in float32, whatever type it was stored in, and no pooler."""
     create: Any = AutoModel.from_config
-    return create(config, **options, **no_pooler(model_class(config)))
+    return create(config, trust_remote_code=False, dtype=torch.float32, **options, **no_pooler(model_class(config)))
 
 
 def no_pooler(encoder: Any) -> dict[str, bool]:

@@ -12,6 +12,9 @@ from mmclip.config.models import ImageTower
 from mmclip.errors import UserError
 from mmclip.models.hugging_face import build, model_class, no_pooler, quiet, stored_config, takes
 
+MASKED = ("vit_mae",)
+"""Encoders that leave out a random share of an image's regions, in evaluation too."""
+
 
 def create(settings: ImageTower, pretrained: bool, config: dict[str, Any] | None = None) -> Any:
     """A Hugging Face image model.
@@ -21,10 +24,15 @@ def create(settings: ImageTower, pretrained: bool, config: dict[str, Any] | None
         config: of a saved model; without it the model's own, from its folder or the local hub cache.
 
     Raises:
-        UserError: it is not there, has no safetensors weights, is no encoder of images, or has no such option.
+        UserError: it is not there, has no safetensors weights, is no encoder of whole images, or has no such option.
     """
     chosen = stored_config(config) if config else _named(settings)
     encoder = model_class(chosen)
+    if chosen.model_type in MASKED:
+        raise UserError(
+            f"model.image.name: {settings.name!r} is a masked autoencoder ({chosen.model_type}), which drops and "
+            "shuffles regions even when it only encodes; save its weights as a plain ViT (ViTModel) and name that"
+        )
     if getattr(encoder, "main_input_name", None) != "pixel_values" or hasattr(chosen, "text_config"):
         raise UserError(
             f"model.image.name: {settings.name!r} is a model of type {chosen.model_type!r}, and no encoder of images "

@@ -5,14 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import timm
+from huggingface_hub import try_to_load_from_cache
 from torch import Tensor
 
 from mmclip.config.models import ImageTower
 from mmclip.errors import UserError
 
+OPEN_CLIP_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors")
+"""Where a tower's weights lie if open_clip's authors published it; beside them may lie those of another format."""
+
 
 def create(settings: ImageTower, pretrained: bool) -> Any:
     """A timm model without its classifier.
+
+    Published weights come from the local cache as safetensors: no pickle is opened, and nothing is downloaded.
 
     Raises:
         UserError: timm does not know the model or its options, or the weights are not in the local cache.
@@ -20,17 +26,45 @@ def create(settings: ImageTower, pretrained: bool) -> Any:
     if not timm.is_model(settings.name):
         near = timm.list_models(f"*{settings.name.split('_')[0]}*")[:3]
         raise UserError(f"model.image.name: timm has no model {settings.name!r}; it has {', '.join(near) or 'others'}")
+    overlay = {"file": _cached_weights(settings.name), "custom_load": False} if pretrained else None
     try:
-        return timm.create_model(settings.name, pretrained=pretrained, **arguments(settings, channels=1))
+        return timm.create_model(
+            settings.name,
+            pretrained=pretrained,
+            pretrained_cfg_overlay=overlay,
+            **arguments(settings, channels=1),
+        )
     except TypeError as error:
         raise UserError(f"model.image.options: {settings.name} refuses them ({str(error).splitlines()[0]})") from error
     except Exception as error:
         if not pretrained:
             raise
         raise UserError(
-            f"model.image.pretrained: no weights of {settings.name!r} in the local hub cache; "
-            "fetch them with network access or set pretrained to false"
+            f"model.image.pretrained: the weights of {settings.name!r} in the local hub cache do not fit the settings "
+            f"({(str(error) or type(error).__name__).splitlines()[0]}); fetch them again, or set pretrained to false"
         ) from error
+
+
+def _cached_weights(name: str) -> str:
+    """The safetensors file of a model's published weights in the local hub cache.
+
+    Raises:
+        UserError: nobody published weights that timm knows, or they are not there.
+    """
+    config = timm.get_pretrained_cfg(name)
+    if config is None or not config.hf_hub_id:
+        raise UserError(
+            f"model.image.pretrained: timm knows no weights of {name!r} on the hub; set pretrained to false"
+        )
+    repository, _, revision = config.hf_hub_id.partition("@")
+    for file in OPEN_CLIP_WEIGHTS if config.hf_hub_filename else ("model.safetensors",):
+        found = try_to_load_from_cache(repository, file, revision=revision or None)
+        if isinstance(found, str):
+            return found
+    raise UserError(
+        f"model.image.pretrained: no safetensors weights of {name!r} in the local hub cache; run `mmclip fetch "
+        f"{repository}` where there is a network, or set pretrained to false"
+    )
 
 
 def arguments(settings: ImageTower, channels: int) -> dict[str, Any]:

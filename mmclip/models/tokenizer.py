@@ -25,7 +25,9 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerFast:
             quiet()
         ):  # of any folder with 100,000 tokens that names no model of theirs, they warn as of a broken Mistral
             if (Path(name) / "tokenizer.json").exists():
-                tokenizer: Any = PreTrainedTokenizerFast.from_pretrained(str(name), local_files_only=True)
+                tokenizer: Any = PreTrainedTokenizerFast.from_pretrained(
+                    str(name), local_files_only=True, trust_remote_code=False
+                )
             else:
                 tokenizer = AutoTokenizer.from_pretrained(str(name), local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:

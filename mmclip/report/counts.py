@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 
-from mmclip.languages import LANGUAGES
 from mmclip.report.disclosure import Count, Disclosure
+from mmclip.report.run import Run
 
 
 @dataclass(frozen=True)
@@ -42,14 +41,14 @@ class Counts:
     skipped: dict[str, Count]
 
 
-def counts(results: Path, disclosure: Disclosure) -> Counts | None:
+def counts(run: Run, disclosure: Disclosure) -> Counts | None:
     """Counts of the ingested data sets, and of the filtered corpus where there is one; None without any data set."""
     cards = [card for card in disclosure.cards.values() if card is not None]
     if not cards:
         return None
     show = disclosure.count
-    filtered = results / "filter" / "filtered"
-    by_language = [_language(filtered, code) for code in LANGUAGES if (filtered / "sentences" / code).is_dir()]
+    codes = run.languages()
+    by_language = [_language(run, code) for code in codes]
     total = {key: sum(int(card.counts.get(key, 0)) for card in cards) for key in ("studies", "patients", "images")}
     kept, dropped, texts, rejected = (sum(row[i] for row in by_language) for i in range(4))
     steps = [
@@ -70,7 +69,7 @@ def counts(results: Path, disclosure: Disclosure) -> Counts | None:
         steps=tuple(steps),
         languages=tuple(
             LanguageCounts(code, *disclosure.parts(row[:2]), *disclosure.parts(row[2:]))
-            for code, row in zip(_codes(filtered), by_language, strict=True)
+            for code, row in zip(codes, by_language, strict=True)
         ),
         largest=max((row[0] + row[1] for row in by_language), default=1),
         splits=_splits(cards_counts=[card.counts for card in cards], disclosure=disclosure),
@@ -78,17 +77,12 @@ def counts(results: Path, disclosure: Disclosure) -> Counts | None:
     )
 
 
-def _codes(filtered: Path) -> list[str]:
-    return [code for code in LANGUAGES if (filtered / "sentences" / code).is_dir()]
-
-
-def _language(filtered: Path, code: str) -> tuple[int, int, int, int]:
+def _language(run: Run, code: str) -> tuple[int, int, int, int]:
     """Kept and dropped sentences, accepted and rejected texts."""
-    decided = pl.scan_parquet(filtered / "sentences" / code / "*.parquet").select("kept")
+    decided = pl.scan_parquet(run.filtered("sentences", code)).select("kept")
     kept, total = decided.select(pl.col("kept").sum().alias("kept"), pl.len().alias("total")).collect().row(0)
     texts, rejected = (
-        pl.scan_parquet(filtered / table / code / "*.parquet").select(pl.len()).collect().item()
-        for table in ("corpus", "rejected")
+        pl.scan_parquet(run.filtered(table, code)).select(pl.len()).collect().item() for table in ("corpus", "rejected")
     )
     return int(kept), int(total - kept), int(texts), int(rejected)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from mmclip.errors import UserError
+from mmclip.report.run import Run
 from mmclip.tables.card import Card, read_card
 
 
@@ -77,14 +77,14 @@ class Disclosure:
         return hits / total if not self.hides(total) else None
 
 
-def read_disclosure(results: Path, smallest: int) -> Disclosure:
-    """The cards below ``ingest/``; a data set whose card is missing or cannot be read is restricted."""
+def read_disclosure(run: Run, smallest: int) -> Disclosure:
+    """The cards of a run's data sets; one whose card is missing or cannot be read is restricted."""
     cards: dict[str, Card | None] = {}
-    for folder in sorted(path for path in (results / "ingest").glob("*") if path.is_dir()):
+    for name in run.datasets():
         try:
-            cards[folder.name] = read_card(folder / "card.json")
+            cards[name] = read_card(run.folder / "ingest" / name / "card.json")
         except UserError:
-            cards[folder.name] = None
+            cards[name] = None
     return Disclosure(cards, smallest)
 
 

@@ -15,6 +15,7 @@ from mmclip.languages import LANGUAGES
 from mmclip.report.figures import curve_figure, floor
 from mmclip.report.headline import Row
 from mmclip.report.measured import MEAN, WORST, Measured
+from mmclip.report.run import Run
 from mmclip.tables.evaluation import Metric
 
 
@@ -72,17 +73,16 @@ class Experiments:
     rows: tuple[Experiment, ...]
 
 
-def experiments(results: Path, measured: Measured, dataset: str | None) -> Experiments | None:
+def experiments(run: Run, measured: Measured, dataset: str | None) -> Experiments | None:
     """Every experiment that was trained or measured; None where there is none."""
-    trained = sorted(folder.name for folder in (results / "pretrain").glob("*") if folder.is_dir())
-    names = list(dict.fromkeys([*measured.experiments(), *trained]))
+    names = list(dict.fromkeys([*measured.experiments(), *(folder.name for folder in run.trained("pretrain"))]))
     if not names:
         return None
     found = {
         name: [measured.one(experiment=name, dataset=dataset, **column.wanted) for column in COLUMNS] for name in names
     }
     kept = [i for i in range(len(COLUMNS)) if any(row[i] for row in found.values())]
-    rows = [_experiment(results / "pretrain" / name, tuple(found[name][i] for i in kept)) for name in names]
+    rows = [_experiment(run.folder / "pretrain" / name, tuple(found[name][i] for i in kept)) for name in names]
     rows.sort(key=lambda row: -(row.results[0].value if row.results and row.results[0] else -1))
     return Experiments(tuple(COLUMNS[i] for i in kept), tuple(rows))
 
@@ -137,15 +137,15 @@ class TextModel:
     translated: dict[str, float]
 
 
-def text_models(results: Path) -> list[TextModel]:
+def text_models(run: Run) -> list[TextModel]:
     """The text encoders below ``pretrain_text/``."""
     out = []
-    for path in sorted((results / "pretrain_text").glob("*/metrics.json")):
-        content = _json(path, {})
+    for folder in run.trained("pretrain_text"):
+        content = _json(folder / "metrics.json", {})
         before, after, translated = (
             {code: row[key] for code, row in content.get(when, {}).items() if key in row}
             for when, key in (("before", "mlm_accuracy"), ("after", "mlm_accuracy"), ("after", "tlm_accuracy"))
         )
         if after:
-            out.append(TextModel(path.parent.name, before, after, translated))
+            out.append(TextModel(folder.name, before, after, translated))
     return out

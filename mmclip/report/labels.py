@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 
 from mmclip.observations import ABSENT, NO_FINDING, OBSERVATIONS, PRESENT, UNCERTAIN, column
 from mmclip.report.disclosure import Count, Disclosure, dataset_of
+from mmclip.report.run import Run
 from mmclip.tables.files import read_table, read_tables
 from mmclip.tables.labeling import LABELS, SENTENCE_LABELS
 from mmclip.tables.phantom import STATEMENTS
@@ -59,13 +59,13 @@ class Labels:
     error: LabelerError | None
 
 
-def labels(results: Path, disclosure: Disclosure) -> Labels | None:
+def labels(run: Run, disclosure: Disclosure) -> Labels | None:
     """Counts over the studies of all data sets; None where nothing was labelled."""
-    paths = sorted((results / "label").glob("*.labels.parquet"))
+    paths = run.labels("labels")
     if not paths:
         return None
-    table = read_tables(list(paths), LABELS).filter(pl.col("label_source") == "rules")
-    error = labeler_error(results, disclosure)
+    table = read_tables(paths, LABELS).filter(pl.col("label_source") == "rules")
+    error = labeler_error(run, disclosure)
     rows = []
     for name in OBSERVATIONS:
         states = table[column(name)]
@@ -83,21 +83,18 @@ def labels(results: Path, disclosure: Disclosure) -> Labels | None:
     return Labels(tuple(rows), disclosure.count(len(table)), error)
 
 
-def labeler_error(results: Path, disclosure: Disclosure) -> LabelerError | None:
+def labeler_error(run: Run, disclosure: Disclosure) -> LabelerError | None:
     """Errors on the data sets that know what their sentences assert (statements.parquet); None if there is none.
 
     ``No Finding`` is left out: it follows from the others.
     """
     truths, found = [], []
-    for path in sorted((results / "ingest").glob("*/statements.parquet")):
-        shards = [
-            shard
-            for shard in sorted((results / "label").glob("*.sentence_labels.parquet"))
-            if dataset_of(shard.name.split(".")[0]) == path.parent.name
-        ]
-        if shards:
+    for dataset in run.datasets():
+        path = run.folder / "ingest" / dataset / "statements.parquet"
+        shards = [shard for shard in run.labels("sentence_labels") if dataset_of(shard.name.split(".")[0]) == dataset]
+        if shards and path.is_file():
             truths.append(read_table(path, STATEMENTS))
-            found.append(read_tables(list(shards), SENTENCE_LABELS))
+            found.append(read_tables(shards, SENTENCE_LABELS))
     if not truths:
         return None
     both = pl.concat(truths).join(pl.concat(found), on=["study_id", "index"], suffix=":read")

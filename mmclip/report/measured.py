@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from mmclip.languages import LANGUAGES
+from mmclip.report.run import Run
 from mmclip.tables.evaluation import Metric, read_metrics
 
 MEAN, WORST, NONE = "mean", "worst", "none"
@@ -15,7 +15,7 @@ MEAN, WORST, NONE = "mean", "worst", "none"
 
 @dataclass(frozen=True)
 class Measured:
-    """Every row of every metrics.json of a run."""
+    """Every row of every metrics.json that belongs to a run."""
 
     rows: tuple[Metric, ...]
 
@@ -45,7 +45,6 @@ class Measured:
         return [code for code in LANGUAGES if code in found]
 
 
-def read_run(results: Path) -> Measured:
-    """The metrics below ``evaluate/<experiment>/<task>/<dataset>/``."""
-    files = sorted((results / "evaluate").glob("*/*/*/metrics.json"))
-    return Measured(tuple(row for file in files for row in read_metrics(file)))
+def read_run(run: Run) -> Measured:
+    """The metrics of a run's experiments, tasks and benchmarks."""
+    return Measured(tuple(row for file in run.metrics() for row in read_metrics(file)))

@@ -6,7 +6,6 @@ import json
 import platform
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import mmclip
@@ -14,6 +13,7 @@ from mmclip.languages import LANGUAGES
 from mmclip.phantom import phrasebook
 from mmclip.report.disclosure import Disclosure
 from mmclip.report.measured import Measured
+from mmclip.report.run import Run
 
 PACKAGES = ("torch", "torchvision", "timm", "transformers", "ctranslate2", "polars", "numpy", "snakemake")
 """Packages whose versions decide results."""
@@ -75,22 +75,20 @@ def reviews(languages: list[str]) -> list[Review]:
     return [Review(LANGUAGES[code].name, book.reviewed_by, book.note) for code, book in books]
 
 
-def judged(results: Path, disclosure: Disclosure) -> str:
+def judged(run: Run, disclosure: Disclosure) -> str:
     """How many sentences of the validation sample people have judged, as a sentence."""
-    path = results / "validate" / "agreement.json"
-    if not path.is_file():
+    path = run.folder / "validate" / "agreement.json"
+    if not run.parts.judged or not path.is_file():
         return "Nobody has judged the validation sample of translations yet."
     content = json.loads(path.read_text(encoding="utf-8"))
     done, drawn = (disclosure.count(int(content[key])).text for key in ("items_judged", "items_in_sample"))
     return f"{len(content['judges'])} judges have marked {done} of {drawn} sentences of the validation sample."
 
 
-def timings(results: Path) -> list[Timing]:
+def timings(run: Run) -> list[Timing]:
     """The time of each rule, from the files that Snakemake writes below ``benchmarks/``; the longest first."""
-    folder = results / "benchmarks"
     by_rule: dict[str, list[tuple[float, float]]] = {}
-    for file in sorted(folder.rglob("*.tsv")):
-        rule = file.relative_to(folder).parts[0].removesuffix(".tsv")
+    for rule, file in run.timings():
         lines = [line.split("\t") for line in file.read_text(encoding="utf-8").splitlines()]
         for values in lines[1:]:
             row = dict(zip(lines[0], values, strict=False))

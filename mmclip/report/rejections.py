@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import polars as pl
 
 from mmclip.languages import LANGUAGES, Language
 from mmclip.report.disclosure import Disclosure, dataset_of
+from mmclip.report.run import Run
 
 MEANING = {
     "empty": "nothing is there",
@@ -62,11 +63,10 @@ class Rejections:
     examples: dict[str, tuple[Example, ...]]
 
 
-def rejections(results: Path, disclosure: Disclosure) -> Rejections | None:
+def rejections(run: Run, disclosure: Disclosure) -> Rejections | None:
     """The reasons of a run's filter; None where nothing was filtered, or nothing rejected."""
-    folder = results / "filter" / "filtered" / "sentences"
-    codes = [code for code in LANGUAGES if any((folder / code).glob("*.parquet"))]
-    counted = {code: _count(folder / code) for code in codes}
+    files = {code: run.filtered("sentences", code) for code in run.languages()}
+    counted = {code: _count(some) for code, some in files.items()}
     totals: dict[str, int] = {}
     for _, reasons in counted.values():
         for reason, number in reasons.items():
@@ -80,21 +80,24 @@ def rejections(results: Path, disclosure: Disclosure) -> Rejections | None:
         if reasons
     }
     shown = [value for row in shares.values() for value in row if value is not None]
-    return Rejections(ranked, shares, max(shown, default=0.0), _examples(folder, ranked, list(shares), disclosure))
+    return Rejections(
+        ranked, shares, max(shown, default=0.0), _examples({code: files[code] for code in shares}, ranked, disclosure)
+    )
 
 
-def _count(folder: Path) -> tuple[int, dict[str, int]]:
+def _count(files: list[Path]) -> tuple[int, dict[str, int]]:
     """Sentences, and reason -> rejected sentences, of one language; one with several reasons counts for each."""
-    table = pl.scan_parquet(folder / "*.parquet").select("reasons").collect()
+    table = pl.scan_parquet(files).select("reasons").collect()
     counts = table.explode("reasons").drop_nulls().group_by("reasons").len()
     return table.height, dict(counts.iter_rows())
 
 
 def _examples(
-    folder: Path, reasons: Sequence[str], codes: list[str], disclosure: Disclosure
+    files: Mapping[str, list[Path]], reasons: Sequence[str], disclosure: Disclosure
 ) -> dict[str, tuple[Example, ...]]:
     """Up to three sentences a reason, each in another language; reasons begin at different languages."""
-    found = {code: _first_of_each(folder / code, code, disclosure) for code in codes}
+    codes = list(files)
+    found = {code: _first_of_each(some, code, disclosure) for code, some in files.items()}
     out: dict[str, tuple[Example, ...]] = {}
     for place, reason in enumerate(reasons):
         start = place * EACH % len(codes)
@@ -104,13 +107,13 @@ def _examples(
     return out
 
 
-def _first_of_each(folder: Path, code: str, disclosure: Disclosure) -> dict[str, Example]:
+def _first_of_each(files: list[Path], code: str, disclosure: Disclosure) -> dict[str, Example]:
     """reason -> a sentence rejected for it, one with few other reasons; of public data sets only."""
-    files = [file for file in sorted(folder.glob("*.parquet")) if disclosure.public(dataset_of(file.stem))]
-    if not files:
+    public = [file for file in files if disclosure.public(dataset_of(file.stem))]
+    if not public:
         return {}
     rejected = (
-        pl.scan_parquet(files)
+        pl.scan_parquet(public)
         .filter(~pl.col("kept"))
         .select("study_id", "index", "source", "translation", "reasons", number=pl.col("reasons").list.len())
         .explode("reasons")

@@ -11,6 +11,8 @@ from mmclip.config.root import Config
 from mmclip.config.training import ExperimentSettings
 from mmclip.languages import ENGLISH
 from mmclip.report.measured import MEAN, WORST, Measured, read_run
+from mmclip.report.parts import parts_of
+from mmclip.report.run import Run
 from mmclip.tables.evaluation import Metric
 from mmclip.tables.files import write_json, write_text
 
@@ -34,7 +36,7 @@ def reproduce(
         a summary: how many of the published values are measured here, and how many deviations are listed.
     """
     known = read_yaml(PUBLISHED)
-    measured = read_run(results)
+    measured = read_run(Run(results, parts_of(config)))
     aligned = [name for name, settings in experiments.items() if settings.task == "align"]
     rows = [_benchmark(entry, config, aligned, measured) for entry in known["benchmarks"]]
     several = [row for name in config.evaluate.benchmarks for row in _languages(name, aligned, measured)]

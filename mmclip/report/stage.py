@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmclip.config.report import ReportSettings
+from mmclip.config.report import ReportSettings, RunParts
 from mmclip.languages import LANGUAGES
 from mmclip.report import by_language, origin
 from mmclip.report.counts import counts
@@ -21,6 +21,7 @@ from mmclip.report.measured import MEAN, Measured, read_run
 from mmclip.report.page import render
 from mmclip.report.real import real_result
 from mmclip.report.rejections import MEANING, rejections
+from mmclip.report.run import ALL, Run
 from mmclip.report.seen import Sheet, seen
 from mmclip.tables.benchmark import Benchmark, read_benchmark
 from mmclip.tables.files import PRIVATE, make_folder, write_text
@@ -34,13 +35,14 @@ INTERNAL = Path("private/report_internal.html")
 STRIP, STRIP_EDGE = 12, 128
 
 
-def report(settings: ReportSettings, results: Path, output: Path) -> dict[str, Any]:
+def report(settings: ReportSettings, results: Path, output: Path, parts: RunParts = ALL) -> dict[str, Any]:
     """Write the report of what is there; what was not run is named as such.
 
     Args:
         results: the folder of a run (``results/<run>``).
         output: the page that may be shown: of restricted data it holds aggregates and prompts only. With restricted
             data, ``private/report_internal.html`` beside it (mode 0600, in a folder of mode 0700) holds the rest.
+        parts: what of the folder belongs to the run; by default all that lies there.
 
     Returns:
         a summary: experiments, data sets, sections that are empty, whether there is an internal report.
@@ -48,21 +50,22 @@ def report(settings: ReportSettings, results: Path, output: Path) -> dict[str, A
     Raises:
         UserError: a file of the run is not what it should be.
     """
-    disclosure = read_disclosure(results, settings.smallest_cell)
-    measured = read_run(results).kept(
+    run = Run(results, parts)
+    disclosure = read_disclosure(run, settings.smallest_cell)
+    measured = read_run(run).kept(
         lambda row: (
             disclosure.public(row.dataset) or row.n >= disclosure.smallest
         )  # a metric of few images is a small cell
     )
-    values = _values(settings, results, disclosure, measured)
+    values = _values(settings, run, disclosure, measured)
     shown = _examples(settings, results, disclosure, measured, internal=False)
     pictures = _strip(results, disclosure, measured)
-    sheet = _seen(settings, results, disclosure, measured, internal=False)
+    sheet = _seen(settings, run, disclosure, measured, internal=False)
     write_text(render({**values, "examples": shown, "strip": pictures, "seen": sheet, "internal": False}), output)
     internal = output.parent / INTERNAL
     if disclosure.restricted:
         everything = _examples(settings, results, disclosure, measured, internal=True)
-        sheet = _seen(settings, results, disclosure, measured, internal=True)
+        sheet = _seen(settings, run, disclosure, measured, internal=True)
         page = render({**values, "examples": everything, "strip": pictures, "seen": sheet, "internal": True})
         if not internal.parent.exists():
             make_folder(internal.parent, private=True)
@@ -103,41 +106,43 @@ class DatasetResults:
     left_out: list[tuple[str, list[Row]]]
 
 
-def _values(settings: ReportSettings, results: Path, disclosure: Disclosure, measured: Measured) -> dict[str, Any]:
+def _values(settings: ReportSettings, run: Run, disclosure: Disclosure, measured: Measured) -> dict[str, Any]:
     """Everything on the page that holds no picture, id or sentence."""
     first = headline(settings, measured)
     dataset = first.dataset if first else None
-    counted = counts(results, disclosure)
+    counted = counts(run, disclosure)
     books = measured.languages(test_text="phrasebook")
     if disclosure.simulated and not books:
         books = [row.language for row in (counted.languages if counted else ())]
     return {
         "title": settings.title or _title(first.languages if first else 0),
-        "run": results.resolve().name,
+        "run": run.folder.resolve().name,
         "disclosure": disclosure,
         "show": lambda value: disclosure.count(int(value)).text,
         "simulated_sets": [name for name, card in disclosure.cards.items() if card and "simulated" in card.note],
         "names": {code: language.name for code, language in LANGUAGES.items()} | {"mean": "mean"},
         "headline": first,
-        "faults": filter_faults(results, disclosure),
-        "reasons": filter_reasons(results, disclosure),
-        "rejections": rejections(results, disclosure),
+        "faults": filter_faults(run.folder, disclosure),
+        "reasons": filter_reasons(run.folder, disclosure),
+        "rejections": rejections(run, disclosure),
         "reason_meaning": MEANING,
-        "labels": labels(results, disclosure),
+        "labels": labels(run, disclosure),
         "states": [name for name, _ in STATES],
         "real": real_result(settings.real, settings.smallest_cell),
         "counts": counted,
         "largest_step": max((step.count.number for step in counted.steps), default=1) or 1 if counted else 1,
         "splits": SPLITS,
         "filtering": variants(settings.filtering, measured, dataset),
-        "datasets": [_dataset(settings, results, disclosure, measured, name) for name in _ordered(measured, dataset)],
-        "experiments": experiments(results, measured, dataset),
-        "text_models": text_models(results),
+        "datasets": [
+            _dataset(settings, run.folder, disclosure, measured, name) for name in _ordered(measured, dataset)
+        ],
+        "experiments": experiments(run, measured, dataset),
+        "text_models": text_models(run),
         "versions": origin.versions(),
         "digests": origin.digests(measured),
         "reviews": origin.reviews(books),
-        "judged": origin.judged(results, disclosure),
-        "timings": origin.timings(results),
+        "judged": origin.judged(run, disclosure),
+        "timings": origin.timings(run),
     }
 
 
@@ -203,11 +208,13 @@ def _examples(
 
 
 def _seen(
-    settings: ReportSettings, results: Path, disclosure: Disclosure, measured: Measured, internal: bool
+    settings: ReportSettings, run: Run, disclosure: Disclosure, measured: Measured, internal: bool
 ) -> Sheet | None:
     """What the headline's first model sees; of restricted data only in the internal report."""
-    experiments = dict.fromkeys([*(entry.experiment for entry in settings.headline), *measured.experiments()])
-    return seen(results, list(experiments), [name for name in disclosure.cards if disclosure.public(name) != internal])
+    trained = [folder.name for folder in run.trained("pretrain")]
+    wanted = [entry.experiment for entry in settings.headline if entry.experiment in trained]
+    names = list(dict.fromkeys([*wanted, *measured.experiments()]))
+    return seen(run.folder, names, [name for name in disclosure.cards if disclosure.public(name) != internal])
 
 
 def _strip(results: Path, disclosure: Disclosure, measured: Measured) -> list[str]:

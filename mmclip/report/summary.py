@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mmclip.config.report import RunParts
 from mmclip.report.disclosure import read_disclosure
 from mmclip.report.measured import MEAN, NONE, WORST, read_run
+from mmclip.report.run import ALL, Run
 from mmclip.tables.evaluation import Metric
 
 SMALLEST = 10
 """Scores of fewer restricted images are not told."""
 
 
-def summarise(results: Path) -> str:
+def summarise(results: Path, parts: RunParts = ALL) -> str:
     """The report's path and a line for each experiment and data set: zero-shot accuracy, and chance.
+
+    Args:
+        parts: what of the folder belongs to the run; by default all that lies there.
 
     Raises:
         UserError: a metrics.json is not what it should be.
     """
-    disclosure = read_disclosure(results, SMALLEST)
-    measured = read_run(results)
+    run = Run(results, parts)
+    disclosure = read_disclosure(run, SMALLEST)
+    measured = read_run(run)
     page = results / "report" / "report.html"
     lines = [f"report: {page}" if page.is_file() else f"{page}: not written yet"]
     search = results / "search" / "search.html"
@@ -31,10 +37,10 @@ def summarise(results: Path) -> str:
         same = {"experiment": row.experiment, "dataset": row.dataset, "task": "zero_shot"}
         worst = measured.one(**same, metric="accuracy", language=WORST)
         chance = measured.one(**same, metric="chance_accuracy", language=NONE)
-        parts = [f"{row.dataset}: {row.experiment:{width}}  zero-shot accuracy {_interval(row)}, mean of languages"]
-        parts += [f"worst language {worst.value:.3f}"] if worst else []
-        parts += [f"chance {chance.value:.3f}"] if chance else []
-        lines.append("; ".join(parts))
+        told = [f"{row.dataset}: {row.experiment:{width}}  zero-shot accuracy {_interval(row)}, mean of languages"]
+        told += [f"worst language {worst.value:.3f}"] if worst else []
+        told += [f"chance {chance.value:.3f}"] if chance else []
+        lines.append("; ".join(told))
     if disclosure.simulated and shown:
         lines.append("simulated, not clinical")
     return "\n".join(lines)

@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -147,13 +147,30 @@ def read_table(path: Path | str, table: Table) -> pl.DataFrame:
     Raises:
         UserError: the file is missing, no Parquet, or not this table.
     """
-    try:
+    with _reading(path, table):
         frame = pl.read_parquet(path)
+    return check(frame, table, str(path))
+
+
+def read_rows(path: Path | str, table: Table, columns: Sequence[str], where: pl.Expr | bool = True) -> pl.DataFrame:
+    """Read some columns of some rows, and check them; the memory of the others is not needed.
+
+    Raises:
+        UserError: the file is missing, no Parquet, or lacks one of these columns of this table.
+    """
+    with _reading(path, table):
+        frame = pl.scan_parquet(path, glob=False).filter(where).select(columns).collect()
+    return check(frame, table.only(columns), str(path))
+
+
+@contextlib.contextmanager
+def _reading(path: Path | str, table: Table) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; expected the {table.name} table") from error
     except (pl.exceptions.PolarsError, OSError) as error:
         raise UserError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]})") from error
-    return check(frame, table, str(path))
 
 
 def read_tables(paths: list[Path] | list[str] | list[Path | str], table: Table) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -31,6 +32,12 @@ class Table:
     def empty(self) -> pl.DataFrame:
         """A table without rows."""
         return pl.DataFrame(schema=self.columns)
+
+    def only(self, columns: Sequence[str]) -> Table:
+        """The table of some of the columns, in this order; the key holds where they include it."""
+        key = self.key if set(self.key) <= set(columns) else ()
+        chosen = {name: self.columns[name] for name in columns}
+        return Table(self.name, chosen, self.nullable & chosen.keys(), key)
 
     def frame(self, rows: list[dict[str, object]]) -> pl.DataFrame:
         """A table of these rows, checked."""

@@ -56,7 +56,6 @@ def model_card(
         texts=dict(zip(corpus.languages, counts, strict=True)),
         weights=_weights(settings),
         label_policy=label_policies(targets),
-        label_source=settings.data.labels,
         notes=(*([TRANSLATED] if set(corpus.languages) != {ENGLISH} else []), *(f"- {note}" for note in notes)),
     )
 

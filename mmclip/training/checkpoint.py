@@ -95,6 +95,8 @@ class Checkpoints:
     ) -> None:
         """Write the state after `step` optimiser steps, then name it in the manifest, then delete what it leaves out.
 
+        Checkpoints of later steps are left out too: who is at this step found them damaged.
+
         Args:
             log_state: of the training curve, JSON.
             average: of the weights, where there is one.
@@ -111,10 +113,9 @@ class Checkpoints:
                 save_file(_on_host(average.tensors), temporary / AVERAGE)
             (temporary / STATE).write_text(json.dumps({"step": step, "log": log_state}) + "\n", encoding="utf-8")
         digests = {file.name: _sha256(file) for file in sorted(path.iterdir())}
-        others = [entry for entry in self._manifest() if entry["step"] != step]
-        entries = sorted(
-            [*others, {"step": step, "folder": path.name, "sha256": digests}], key=lambda entry: entry["step"]
-        )[-self.keep :]
+        earlier = [entry for entry in self._manifest() if entry["step"] < step]
+        earlier.sort(key=lambda entry: entry["step"])
+        entries = [*earlier, {"step": step, "folder": path.name, "sha256": digests}][-self.keep :]
         write_json({"checkpoints": entries}, self.folder / MANIFEST)
         kept = {entry["folder"] for entry in entries}
         for folder in self.folder.glob("step-*"):  # older ones, and any whose writer was killed before naming it

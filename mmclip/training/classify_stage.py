@@ -24,7 +24,7 @@ from mmclip.training.classify import ClassifyTask, class_targets, presence_logit
 from mmclip.training.distributed import World, barrier, join_world
 from mmclip.training.loop import train
 from mmclip.training.out_of_fold import Predicted, deal
-from mmclip.training.sources import count_steps, input_files, read_images
+from mmclip.training.sources import count_steps, image_tower_files, input_files, read_images
 
 log = logging.getLogger("mmclip.training")
 
@@ -81,6 +81,7 @@ def predict_labels(
         if not len(labelled):
             raise UserError("labels: none of the training images, nor its study, has a label; check the label files")
         inputs = [*input_files(ingest, "images.parquet"), *input_files(packs, "index.parquet"), *label_files]
+        inputs += image_tower_files(settings.model.image)
         predicted, steps = Predicted.nothing(images, classifiers), 0
         for number in range(classifiers):
             store = Checkpoints(checkpoints, run_digest(settings, inputs, f"fold {number}"), settings.saving.keep)

@@ -11,9 +11,11 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
+from timm.layers.norm_act import convert_sync_batchnorm
 from torch import Tensor, nn
 
 from mmclip.ops.distributed import active_group
@@ -124,6 +126,16 @@ def take_weights_of_first(module: nn.Module) -> None:
         dist.broadcast(flat, src=0)
         _spread(flat, bucket)
     take_buffers_of_first(module)
+
+
+def synchronise_norms(module: nn.Module) -> nn.Module:
+    """The module with batch norms whose statistics are of all ranks' images; on GPUs only.
+
+    By timm, since torch's own conversion loses the activations that timm's batch norms hold.
+    """
+    convert: Any = convert_sync_batchnorm
+    converted: nn.Module = convert(module)
+    return converted
 
 
 def global_mean(values: Tensor, count: Tensor | int) -> Tensor:

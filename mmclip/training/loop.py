@@ -22,6 +22,7 @@ from mmclip.training.distributed import (
     any_rank,
     barrier,
     sum_gradients,
+    synchronise_norms,
     take_buffers_of_first,
     take_weights_of_first,
 )
@@ -101,8 +102,7 @@ class _Trainer:
         self.store, self.world = store, world
         task.module.to(world.device)
         if world.size > 1 and world.device.type == "cuda":
-            convert: Any = nn.SyncBatchNorm.convert_sync_batchnorm
-            task.module = convert(task.module)
+            task.module = synchronise_norms(task.module)
         self.optimiser = make_optimiser(task.module, settings)
         take_weights_of_first(task.module)
         self.average = Average(task.module, settings.ema) if settings.ema else None

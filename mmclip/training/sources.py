@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from mmclip.config.models import ImageTower, ModelSettings, TextTower
 from mmclip.config.training import Optimisation, TextMix
 from mmclip.data.corpus import Corpus
 from mmclip.data.randomness import generator
 from mmclip.data.sampler import choose_sentences
+from mmclip.model_files import model_files
 from mmclip.tables.files import read_tables
 from mmclip.tables.ingest import IMAGES, STUDIES
 
@@ -73,6 +75,33 @@ def cut_notes(cut: dict[str, float], limit: int) -> str:
 def count_steps(settings: Optimisation, steps_per_epoch: float) -> int:
     """Optimiser steps of a run: as given, or as many as the epochs need."""
     return settings.steps or max(1, math.ceil((settings.epochs or 0) * steps_per_epoch))
+
+
+def tower_files(model: ModelSettings, text_model: Path | None = None) -> list[Path]:
+    """The files of the folders that the towers start from, for the digest of a run; a hub's name stands for itself.
+
+    Args:
+        text_model: the folder of the text tower, where it is not the settings'.
+    """
+    return [
+        *image_tower_files(model.image),
+        *(folder_files(text_model) if text_model else text_tower_files(model.text)),
+    ]
+
+
+def image_tower_files(tower: ImageTower) -> list[Path]:
+    """The files of the folder that an image tower comes from, if it does."""
+    return folder_files(Path(tower.name)) if tower.library == "hugging_face" else []
+
+
+def text_tower_files(tower: TextTower) -> list[Path]:
+    """The files of the folder that a text tower comes from, if it does."""
+    return folder_files(Path(tower.name)) if tower.kind == "pretrained" else []
+
+
+def folder_files(folder: Path) -> list[Path]:
+    """The files of a model's folder that decide what it computes; none where there is no such folder."""
+    return model_files(folder) if folder.is_dir() else []
 
 
 def input_files(folders: Sequence[Path], *names: str) -> list[Path]:

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import torch
 from transformers import PreTrainedTokenizerFast
 
 from mmclip.config.augmentation import Augmentation
 from mmclip.config.training import ExperimentSettings
 from mmclip.data.alignment import AlignmentBatches
-from mmclip.data.corpus import Corpus, read_texts
+from mmclip.data.corpus import Corpus
 from mmclip.data.packed import PackedImages
-from mmclip.errors import UserError
+from mmclip.data.texts import SplitTexts, Texts
+from mmclip.errors import NothingToSample, UserError
 from mmclip.models.dual_encoder import DualEncoder
 from mmclip.models.tokenizer import load_tokenizer
 from mmclip.tables.files import atomic, read_table, write_json
@@ -26,8 +26,16 @@ from mmclip.training.card import model_card
 from mmclip.training.checkpoint import Checkpoints, run_digest
 from mmclip.training.distributed import World, barrier, join_world
 from mmclip.training.loop import train
-from mmclip.training.sources import count_steps, cut_notes, cut_texts, input_files, read_images, read_studies
-from mmclip.training.tokenizer import train_tokenizer
+from mmclip.training.sources import (
+    count_steps,
+    cut_notes,
+    cut_texts,
+    input_files,
+    read_images,
+    read_studies,
+    tower_files,
+)
+from mmclip.training.tokenizer import sample_sentences, train_tokenizer
 
 log = logging.getLogger("mmclip.training")
 
@@ -67,6 +75,11 @@ def pretrain(
     """
     if settings.task != "align":
         raise UserError(f"task: {settings.task!r} is not trained by pretrain, which does align")
+    if settings.text_experiment is not None and text_model is None:
+        raise UserError(
+            f"text_experiment: {settings.text_experiment!r} is not at hand; give the folder of its model as "
+            "--text-model, or set text_experiment to null to start as model.text says"
+        )
     if threads is not None:
         torch.set_num_threads(threads)
     with join_world() as world:
@@ -103,20 +116,15 @@ def pretrain(
             **shown,
         }
         files = [*input_files(ingest, "studies.parquet", "images.parquet"), *input_files(packs, "index.parquet")]
-        text_files = input_files(
-            [text_model] if text_model else [], "config.json", "model.safetensors", "tokenizer.json"
-        )
-        store = Checkpoints(
-            checkpoints, run_digest(settings, [*files, *corpus, targets, *text_files]), settings.saving.keep
-        )
+        files += [*corpus, targets, *tower_files(settings.model, text_model)]
+        store = Checkpoints(checkpoints, run_digest(settings, files), settings.saving.keep)
+        notes = [cut_notes(cut, batches.corpus.max_tokens)]
+        card = model_card(output.name, settings, summary, batches.corpus, sources.targets, ingest, text_model, notes)
+        del sources  # with its tables, in which every sentence has an id
         curve = train(task, settings.optimisation, settings.saving, steps, settings.seed, store, world)
         if world.rank == 0:
             with atomic(output) as folder:
                 folder.mkdir()
-                notes = [cut_notes(cut, batches.corpus.max_tokens)]
-                card = model_card(
-                    output.name, settings, summary, batches.corpus, sources.targets, ingest, text_model, notes
-                )
                 model.save_pretrained(folder / "model", card)
                 write_json(curve, folder / "training_curve.json")
                 write_json(summary, folder / "summary.json")
@@ -143,19 +151,19 @@ class _Sources:
         self.studies = read_studies(ingest)
         self.targets = read_table(targets, TARGETS)
         self.languages = settings.data.chosen_languages()
-        self.train_texts = read_texts(corpus, self.studies, "train", self.languages)
+        self.train_texts = SplitTexts(corpus, self.studies, "train", self.languages)
         self.tokenizer = _tokenizer(settings, text_model, self.train_texts)
 
     def batches(self, split: str, decoupled: bool, world: World, data: Any = None) -> AlignmentBatches:
         """Batches of a split."""
-        texts = self.train_texts if split == "train" else read_texts(self.files, self.studies, split, self.languages)
+        texts = self.train_texts if split == "train" else SplitTexts(self.files, self.studies, split, self.languages)
         model = self.settings.model
         return AlignmentBatches(
             data or self.settings.data,
             model.image,
             self.packs,
             self.images[split],
-            Corpus.build(texts, self.languages, self.tokenizer, model.text.max_tokens, self.targets),
+            Corpus.build(texts, self.tokenizer, model.text.max_tokens, self.targets),
             self.targets,
             self.studies,
             batch_size=self.settings.optimisation.batch_size,
@@ -166,18 +174,20 @@ class _Sources:
         )
 
     def validation(self, decoupled: bool, world: World) -> AlignmentBatches | None:
-        """Batches of the validation split with unchanged images; None where there is no such study."""
-        if not len(self.studies.filter(pl.col("split") == "val")) or not len(self.images["val"]):
-            return None
+        """Batches of the validation split with unchanged images; None where it has nothing for this experiment."""
         changes = {"augmentation": UNCHANGED, "shuffle_pairs": False, "length_buckets": 1}
         plain = self.settings.data.model_copy(update=changes)
-        return self.batches("val", decoupled, world, plain)
+        try:
+            return self.batches("val", decoupled, world, plain)
+        except NothingToSample as error:
+            log.info("pretrain: no validation (%s)", error)
+            return None
 
 
-def _tokenizer(settings: ExperimentSettings, text_model: Path | None, texts: pl.DataFrame) -> PreTrainedTokenizerFast:
+def _tokenizer(settings: ExperimentSettings, text_model: Path | None, texts: Texts) -> PreTrainedTokenizerFast:
     """The pretrained text model's tokenizer, or one trained on the texts of the training split."""
     if text_model is not None:
         return load_tokenizer(text_model)
     if settings.model.text.kind == "pretrained":
         return load_tokenizer(settings.model.text.name)
-    return train_tokenizer(texts, settings.tokenizer)
+    return train_tokenizer(sample_sentences(texts, settings.tokenizer.sentences), settings.tokenizer)

@@ -13,6 +13,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerFast
 
 from mmclip.data.randomness import id_hashes
+from mmclip.data.texts import Texts, with_places
 from mmclip.languages import ENGLISH
 from mmclip.models.text_encoder import masked_mean, positions
 
@@ -23,36 +24,50 @@ AT_ONCE = 128
 
 
 def score_retrieval(
-    backbone: Any, tokenizer: PreTrainedTokenizerFast, texts: pl.DataFrame, most: int
+    backbone: Any, tokenizer: PreTrainedTokenizerFast, pairs: dict[str, tuple[list[str], list[str]]]
 ) -> dict[str, dict[str, float]]:
     """Sentence retrieval from English into every other language of some texts.
 
     Args:
         backbone: a Hugging Face encoder.
-        texts: study_id, language, sentences and indices, of the validation split.
-        most: sentences a language.
+        pairs: as :func:`translated_sentences` gives, of the validation split.
 
     Returns:
         language -> sentence_recall (recall@1) and sentences (how many there are; by chance one in as many is right).
-        Empty without English texts.
     """
     backbone.eval()
     out = {}
-    for language in texts["language"].unique().sort():
-        english, other = parallel_sentences(texts, language, most) if language != ENGLISH else ([], [])
-        if len(english) > 1:
-            sides = [sentence_features(backbone, tokenizer, side) for side in (english, other)]
-            recall = float(nearest_is_translation(*sides).mean())
-            out[str(language)] = {"sentence_recall": recall, "sentences": float(len(english))}
+    for language, texts in pairs.items():
+        recall = float(nearest_is_translation(*(sentence_features(backbone, tokenizer, side) for side in texts)).mean())
+        out[language] = {"sentence_recall": recall, "sentences": float(len(texts[0]))}
     return out
 
 
-def parallel_sentences(texts: pl.DataFrame, language: str, most: int) -> tuple[list[str], list[str]]:
-    """Distinct English sentences and their translations, each wording once; the order of the texts does not matter."""
-    long = texts.select("study_id", "language", "sentences", "indices").explode("sentences", "indices")
-    place = ["study_id", "indices"]
-    sides = [long.filter(pl.col("language") == code).select(*place, "sentences") for code in (ENGLISH, language)]
-    pairs = sides[0].join(sides[1], on=place, suffix="_other").select("sentences", "sentences_other").unique()
+def translated_sentences(texts: Texts, most: int) -> dict[str, tuple[list[str], list[str]]]:
+    """Language -> English sentences and their translations, for every other language that has more than one.
+
+    Args:
+        most: sentences a language.
+    """
+    if not texts.counts.get(ENGLISH):
+        return {}
+    english = with_places(texts.of(ENGLISH))
+    pairs = {
+        language: parallel_sentences(english, with_places(texts.of(language)), most)
+        for language in sorted(texts.counts)
+        if language != ENGLISH
+    }
+    return {language: sides for language, sides in pairs.items() if len(sides[0]) > 1}
+
+
+def parallel_sentences(english: pl.DataFrame, other: pl.DataFrame, most: int) -> tuple[list[str], list[str]]:
+    """Distinct English sentences and their translations, each wording once; the order of the texts does not matter.
+
+    Args:
+        english, other: place and sentences, as :func:`with_places` gives.
+    """
+    sides = [side.select("place", "sentences") for side in (english, other)]
+    pairs = sides[0].join(sides[1], on="place", suffix="_other").select("sentences", "sentences_other").unique()
     pairs = pairs.with_columns(pl.Series("rank", id_hashes(pairs["sentences"].to_list())))
     pairs = pairs.sort("rank", "sentences", "sentences_other")
     for column in ("sentences", "sentences_other"):

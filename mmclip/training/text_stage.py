@@ -13,18 +13,18 @@ import polars as pl
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from mmclip.config.models import TextTower
 from mmclip.config.training import ExperimentSettings, LanguageModelling
-from mmclip.data.corpus import Corpus, distinct_sentences, read_texts
+from mmclip.data.corpus import Corpus
 from mmclip.data.masking import MaskedBatches
 from mmclip.data.ragged import Ints
-from mmclip.errors import UserError
+from mmclip.data.texts import DistinctTexts, SplitTexts, Texts
+from mmclip.errors import NothingToSample, UserError
 from mmclip.models.tokenizer import load_tokenizer
 from mmclip.tables.files import atomic, write_json
 from mmclip.training.checkpoint import Checkpoints, run_digest
 from mmclip.training.distributed import World, barrier, join_world
 from mmclip.training.loop import train
-from mmclip.training.sources import count_steps, cut_notes, cut_texts, input_files, read_studies
+from mmclip.training.sources import count_steps, cut_notes, cut_texts, input_files, read_studies, text_tower_files
 from mmclip.training.text import (
     LanguageModel,
     TextTask,
@@ -32,8 +32,8 @@ from mmclip.training.text import (
     save_language_model,
     score_languages,
 )
-from mmclip.training.text_alignment import score_retrieval
-from mmclip.training.tokenizer import train_tokenizer
+from mmclip.training.text_alignment import score_retrieval, translated_sentences
+from mmclip.training.tokenizer import sample_sentences, train_tokenizer
 
 log = logging.getLogger("mmclip.training")
 
@@ -70,12 +70,10 @@ def pretrain_text(
     with join_world() as world:
         studies = read_studies(ingest)
         languages = settings.data.chosen_languages()
-        texts = read_texts(corpus, studies, "train", languages)
+        texts = SplitTexts(corpus, studies, "train", languages)
         tower = settings.model.text
-        tokenizer = (
-            load_tokenizer(tower.name) if tower.kind == "pretrained" else train_tokenizer(texts, settings.tokenizer)
-        )
-        learned = distinct_sentences(texts) if settings.language_modelling.distinct else texts
+        tokenizer = _tokenizer(settings, texts)
+        learned = DistinctTexts(texts) if settings.language_modelling.distinct else texts
         batches = _batches(settings, learned, studies, tokenizer, world)
         torch.manual_seed(settings.seed)
         module = LanguageModel(masked_language_model(tower, tokenizer), settings.optimisation.precision == "bf16")
@@ -97,7 +95,7 @@ def pretrain_text(
         )
         summary["cut"] = cut_texts(batches.corpus, settings.data.text_mix, settings.seed)
         log.info("pretrain-text: %s", cut_notes(summary["cut"], tower.max_tokens))
-        inputs = [*input_files(ingest, "studies.parquet"), *corpus, *_pretrained_files(tower)]
+        inputs = [*input_files(ingest, "studies.parquet"), *corpus, *text_tower_files(tower)]
         store = Checkpoints(checkpoints, run_digest(settings, inputs), settings.saving.keep)
         task = TextTask(module, batches)
         curve = train(task, settings.optimisation, settings.saving, steps, settings.seed, store, world)
@@ -112,15 +110,21 @@ def pretrain_text(
     return summary
 
 
+def _tokenizer(settings: ExperimentSettings, texts: Texts) -> PreTrainedTokenizerFast:
+    """The pretrained model's tokenizer, or one trained on the texts of the training split."""
+    if settings.model.text.kind == "pretrained":
+        return load_tokenizer(settings.model.text.name)
+    return train_tokenizer(sample_sentences(texts, settings.tokenizer.sentences), settings.tokenizer)
+
+
 def _batches(
     settings: ExperimentSettings,
-    texts: pl.DataFrame,
+    texts: Texts,
     studies: pl.DataFrame,
     tokenizer: PreTrainedTokenizerFast,
     world: World,
 ) -> MaskedBatches:
-    languages = settings.data.chosen_languages()
-    corpus = Corpus.build(texts, languages, tokenizer, settings.model.text.max_tokens)
+    corpus = Corpus.build(texts, tokenizer, settings.model.text.max_tokens)
     special = set(tokenizer.all_special_ids)
     return MaskedBatches(
         settings.data,
@@ -138,11 +142,11 @@ def _batches(
 
 @dataclass(frozen=True)
 class _HeldOut:
-    """Texts of the validation split, and what is asked of them before and after training."""
+    """Texts of the validation split, some of their sentences in pairs by language, and what is asked of them."""
 
     settings: LanguageModelling
     batches: MaskedBatches
-    texts: pl.DataFrame
+    pairs: dict[str, tuple[list[str], list[str]]]
     tokenizer: PreTrainedTokenizerFast
 
     @classmethod
@@ -154,24 +158,21 @@ class _HeldOut:
         tokenizer: PreTrainedTokenizerFast,
         world: World,
     ) -> _HeldOut | None:
-        """None where the validation split has no study."""
-        if not len(studies.filter(pl.col("split") == "val")):
+        """None where the validation split has no text."""
+        try:
+            texts = SplitTexts(files, studies, "val", settings.data.chosen_languages())
+        except NothingToSample as error:
+            log.info("pretrain-text: no validation (%s)", error)
             return None
-        texts = read_texts(files, studies, "val", settings.data.chosen_languages())
         batches = _batches(settings, texts, studies, tokenizer, world)
-        return cls(settings.language_modelling, batches, texts, tokenizer)
+        pairs = translated_sentences(texts, settings.language_modelling.retrieve)
+        return cls(settings.language_modelling, batches, pairs, tokenizer)
 
     def score(self, module: LanguageModel) -> dict[str, dict[str, float]]:
         """By language how well hidden tokens are predicted, and English sentences found."""
         rows = score_languages(module, self.batches, self.settings.evaluate)
-        found = score_retrieval(module.model.base_model, self.tokenizer, self.texts, self.settings.retrieve)
+        found = score_retrieval(module.model.base_model, self.tokenizer, self.pairs)
         return {language: row | found.get(language, {}) for language, row in rows.items()}
-
-
-def _pretrained_files(tower: TextTower) -> list[Path]:
-    """The files of the folder that training goes on from, if it does; a name of the hub stands for itself."""
-    folders = [Path(tower.name)] if tower.kind == "pretrained" else []
-    return input_files(folders, "config.json", "model.safetensors", "tokenizer.json")
 
 
 def _source_languages(corpus: Corpus, studies: pl.DataFrame) -> Ints:

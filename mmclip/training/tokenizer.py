@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import polars as pl
 import sentencepiece
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
@@ -12,21 +14,24 @@ from transformers import PreTrainedTokenizerFast
 
 from mmclip.config.training import Tokenizer as TokenizerSettings
 from mmclip.data.randomness import id_hashes
+from mmclip.data.texts import Texts
 from mmclip.errors import UserError
 
 SPECIAL = {"cls_token": "<s>", "pad_token": "<pad>", "sep_token": "</s>", "unk_token": "<unk>", "mask_token": "<mask>"}
 """XLM-R's special tokens, in the order of their ids."""
 
+HASHED_AT_ONCE = 50_000
 
-def train_tokenizer(texts: pl.DataFrame, settings: TokenizerSettings) -> PreTrainedTokenizerFast:
-    """A Unigram tokenizer (Kudo 2018) with XLM-R's special tokens, of the distinct sentences of the texts.
 
-    Each language gives equally many sentences where it has them, so that no script is starved. Case and width are
-    kept; the only normalisation is NFC. SentencePiece trains it (the trainer of `tokenizers` gives another result
-    each time), and the result is a plain ``tokenizer.json``. A small corpus yields fewer pieces than asked for.
+def train_tokenizer(sentences: Sequence[str], settings: TokenizerSettings) -> PreTrainedTokenizerFast:
+    """A Unigram tokenizer (Kudo 2018) with XLM-R's special tokens, of some sentences.
+
+    Case and width are kept; the only normalisation is NFC. SentencePiece trains it (the trainer of `tokenizers` gives
+    another result each time), and the result is a plain ``tokenizer.json``. A small corpus yields fewer pieces than
+    asked for.
 
     Args:
-        texts: language and sentences.
+        sentences: distinct ones, as :func:`sample_sentences` chooses them.
 
     Raises:
         UserError: the vocabulary is smaller than the number of different characters.
@@ -35,7 +40,7 @@ def train_tokenizer(texts: pl.DataFrame, settings: TokenizerSettings) -> PreTrai
     normal = normalizers.NFC()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter([normal.normalize_str(text) for text in _sentences(texts, settings.sentences)]),
+            sentence_iterator=iter([normal.normalize_str(text) for text in sentences]),
             model_writer=model,
             model_type="unigram",
             vocab_size=settings.vocabulary,
@@ -74,10 +79,18 @@ def _as_tokenizer(pieces: list[tuple[str, float]]) -> PreTrainedTokenizerFast:
     )
 
 
-def _sentences(texts: pl.DataFrame, limit: int) -> list[str]:
-    """At most `limit` distinct sentences, evenly over the languages; the order of the input does not matter."""
-    distinct = texts.select("language", "sentences").explode("sentences").unique()
-    ranked = distinct.with_columns(pl.Series("rank", id_hashes(distinct["sentences"].to_list())))
-    share = max(1, limit // max(1, distinct["language"].n_unique()))
-    chosen = ranked.sort("language", "rank", "sentences").group_by("language", maintain_order=True).head(share)
-    return chosen["sentences"].to_list()
+def sample_sentences(texts: Texts, limit: int) -> list[str]:
+    """At most `limit` distinct sentences, equally many of each language where it has them, so that no script is
+    starved; the order of the texts does not matter.
+
+    Those with the smallest hashes, so that it is always the same ones.
+    """
+    languages = sorted(language for language, count in texts.counts.items() if count)
+    share = max(1, limit // max(1, len(languages)))
+    chosen = []
+    for language in languages:
+        distinct = texts.of(language).select(pl.col("sentences").explode().unique())
+        hashes = [id_hashes(part["sentences"].to_list()) for part in distinct.iter_slices(HASHED_AT_ONCE)]
+        ranked = distinct.with_columns(pl.Series("rank", np.concatenate(hashes)))
+        chosen += ranked.sort("rank", "sentences").head(share)["sentences"].to_list()
+    return chosen

@@ -128,7 +128,9 @@ def _convert(
         """CTranslate2's converter, kept from the network and from pickles, and with the output layer cut."""
 
         def load_model(self, model_class: Any, name: str, **options: Any) -> Any:
-            return model_class.from_pretrained(name, local_files_only=True, use_safetensors=True, **options)
+            return model_class.from_pretrained(
+                name, local_files_only=True, use_safetensors=True, trust_remote_code=False, **options
+            )
 
         def _load(self) -> Any:
             spec = super()._load()

@@ -21,7 +21,7 @@ def load_tokenizer(folder: Path, engine: str) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, TypeError) as error:  # a TypeError: its vocabulary file is missing
         raise UserError(f"engine {engine}: {folder}: holds no tokenizer; copy the model's tokenizer files there") from (
             error

@@ -87,7 +87,9 @@ class NllbTransformers:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         folder = self._settings.model
         try:
-            model = AutoModelForSeq2SeqLM.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+            model = AutoModelForSeq2SeqLM.from_pretrained(
+                folder, local_files_only=True, use_safetensors=True, trust_remote_code=False
+            )
         except (OSError, ValueError, SafetensorError) as error:
             raise UserError(f"engine {self.name}: {folder}: holds no such model in safetensors") from error
         return model.eval().to(device)

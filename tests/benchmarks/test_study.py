@@ -15,6 +15,7 @@ import pytest
 from mmclip.config.base import load, parse
 from mmclip.config.root import Config
 from mmclip.config.training import ExperimentSettings
+from mmclip.errors import UserError
 from mmclip.observations import COLUMNS, OBSERVATIONS
 from mmclip.tables.files import write_json, write_table
 from mmclip.tables.ingest import STUDIES
@@ -80,7 +81,7 @@ def test_null_takes_away_what_the_experiment_says(tmp_path: Path, monkeypatch: p
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A study whose seeds make models only."""
-    return read_study(tmp_path, monkeypatch, ASKED)
+    return read_study(tmp_path, monkeypatch, dict(ASKED))
 
 
 def test_the_variants_are_the_product_of_the_axes(study: Any) -> None:
@@ -214,6 +215,23 @@ def test_intervals_are_over_seeds_and_patients_and_paired(study: Any) -> None:
     lines = study_table.table(study, {"intervals": list(rows.values())}).splitlines()
     assert lines[0] == "| data | objective | seeds | accuracy | minus clip |" and len(lines) == 2 + 4
     assert lines[3].startswith("| wrong | soft | 1 | .") and lines[2].endswith("|  |")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_document_has_the_table_of_every_study(name: str) -> None:
+    from study_runs import Study
+    from study_table import table
+
+    known = json.loads((BENCHMARKS.parent / "docs/results" / f"{name}.json").read_text())
+    assert f"{table(Study.read(name), known)}\n" in (BENCHMARKS.parent / "docs/studies.md").read_text()
+
+
+def test_a_study_without_a_table_says_so(study: Any) -> None:
+    from study_table import table
+
+    study.asked.pop("table")
+    with pytest.raises(UserError, match=r"benchmarks/studies/small\.yaml: no table; it maps columns"):
+        table(study, {})
 
 
 def test_the_gap_is_english_minus_the_others(study: Any) -> None:

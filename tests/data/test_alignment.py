@@ -23,7 +23,8 @@ from mmclip.data.sampler import Mixture, choose_languages, choose_sentences, lan
 from mmclip.errors import UserError
 from mmclip.observations import OBSERVATIONS
 from mmclip.tables.labeling import TARGETS
-from mmclip.training.tokenizer import train_tokenizer
+from mmclip.training.tokenizer import sample_sentences, train_tokenizer
+from tests.data.given_texts import GivenTexts
 
 LANGUAGES = ("eng_Latn", "deu_Latn")
 STUDIES = 30
@@ -84,8 +85,7 @@ def make(**changes: Any) -> AlignmentBatches:
             for language in LANGUAGES
             for study in range(STUDIES)
             if (language, study % 3) != ("deu_Latn", 0) and study not in silent
-        ],
-        schema_overrides={"indices": pl.List(pl.Int32)},
+        ]
     )
     images = pl.DataFrame(
         [
@@ -106,7 +106,9 @@ def make(**changes: Any) -> AlignmentBatches:
             rows.append({"id": f"s{study:02d}", "kind": "study", "vector": whole, "policy": "x"})
     rows.append({"id": "i5", "kind": "image", "vector": [9.0] * len(OBSERVATIONS), "policy": "x"})
     targets = TARGETS.frame(rows)
-    corpus = Corpus.build(texts, LANGUAGES, train_tokenizer(texts, Tokenizer(vocabulary=300)), limit, targets)
+    given = GivenTexts(texts, LANGUAGES)
+    tokenizer = train_tokenizer(sample_sentences(given, 1000), Tokenizer(vocabulary=300))
+    corpus = Corpus.build(given, tokenizer, limit, targets)
     return AlignmentBatches(data, ImageTower(size=16), Packs(), images, corpus, targets, STUDIES_TABLE, **options)
 
 
@@ -247,6 +249,15 @@ def test_data_set_weights() -> None:
     assert {int(name[1:]) for name in batches(0).image_ids} == set(range(10))
     with pytest.raises(UserError, match="no data set 'three'; there are one, two"):
         make(data=DataSettings(image_weights={"three": 1.0}))
+
+
+@pytest.mark.parametrize("decoupled", [True, False])
+def test_an_epoch_counts_the_studies_that_are_drawn(decoupled: bool) -> None:
+    """And as many steps for an objective that cannot use all of them."""
+    silent, unlabelled = set(range(5)), set(range(20, 24))
+    assert make(decoupled=decoupled, silent=silent, unlabelled=unlabelled, batch_size=5).steps_per_epoch == STUDIES / 5
+    only = make(data=DataSettings(image_weights={"one": 2, "two": 0}), decoupled=decoupled, batch_size=5)
+    assert only.steps_per_epoch == 2 and all(int(name[1:]) < 10 for name in only.images.ids)
 
 
 def test_nothing_to_sample_is_an_error() -> None:

@@ -10,18 +10,21 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import PreTrainedTokenizerFast
 
 from mmclip.config.training import TextMix, Tokenizer
-from mmclip.data.corpus import Corpus, distinct_sentences, read_texts
+from mmclip.data.corpus import Corpus
 from mmclip.data.ragged import combine_segments, pad_rows, ranges
 from mmclip.data.sampler import choose_sentences
 from mmclip.data.targets import combine_vectors
+from mmclip.data.texts import DistinctTexts, SplitTexts, Texts
 from mmclip.errors import UserError
 from mmclip.observations import OBSERVATIONS
 from mmclip.tables.files import write_table
 from mmclip.tables.filtering import CORPUS
 from mmclip.tables.labeling import TARGETS
-from mmclip.training.tokenizer import train_tokenizer
+from mmclip.training.tokenizer import sample_sentences, train_tokenizer
+from tests.data.given_texts import GivenTexts
 
 LANGUAGES = ("deu_Latn", "eng_Latn")
 TEXTS = {
@@ -70,54 +73,105 @@ def targets(vectors: dict[str, list[float]] = SENTENCE_VECTORS) -> pl.DataFrame:
 
 
 @pytest.fixture
-def texts(tmp_path: Path) -> pl.DataFrame:
-    return read_texts([shard(tmp_path / "corpus.parquet")], STUDIES, "train", LANGUAGES)
+def texts(tmp_path: Path) -> SplitTexts:
+    return SplitTexts([shard(tmp_path / "corpus.parquet")], STUDIES, "train", LANGUAGES)
 
 
-def test_a_sentence_that_reports_repeat_is_kept_once_with_its_translations(texts: pl.DataFrame) -> None:
-    again = texts.filter(pl.col("study_id") == "s1").with_columns(study_id=pl.lit("s9"))
-    found = distinct_sentences(pl.concat([texts, again]).sort("language", "study_id"))
-    assert {(study, language): sentences for study, language, sentences, _ in found.rows()} == {
-        ("s1", "deu_Latn"): ["Kein Erguss.", "Ödem."],
-        ("s1", "eng_Latn"): ["No effusion.", "Heart is big.", "Edema."],
-    }
-    assert found["indices"].to_list() == [[0, 2], [0, 1, 2]]
-    assert found.columns == texts.columns and found.dtypes == texts.dtypes
+def sentences_of(texts: Texts) -> list[list[str]]:
+    """The sentences of every text, in the corpus's order."""
+    return [sentences for code in texts.counts for sentences in texts.of(code)["sentences"].to_list()]
+
+
+def tokenizer_of(texts: Texts) -> PreTrainedTokenizerFast:
+    return train_tokenizer(sample_sentences(texts, 1000), Tokenizer(vocabulary=300))
 
 
 @pytest.fixture
-def corpus(texts: pl.DataFrame) -> Corpus:
-    return Corpus.build(texts, LANGUAGES, train_tokenizer(texts, Tokenizer(vocabulary=300)), 60, targets())
+def corpus(texts: SplitTexts) -> Corpus:
+    return Corpus.build(texts, tokenizer_of(texts), 60, targets())
 
 
-def test_only_the_split_and_the_languages_asked_for(texts: pl.DataFrame, tmp_path: Path) -> None:
-    assert texts.select("language", "study_id").rows() == [("deu_Latn", "s1"), ("eng_Latn", "s1"), ("eng_Latn", "s2")]
-    file = shard(tmp_path / "again.parquet")
-    assert read_texts([file], STUDIES, "val", ["eng_Latn"])["study_id"].to_list() == ["s3"]
-    with pytest.raises(UserError, match="no text of split 'val' in deu_Latn"):
-        read_texts([file], STUDIES, "val", ["deu_Latn"])
-    with pytest.raises(UserError, match="study 's3' is in no studies table"):
-        read_texts([file], STUDIES.head(2), "train", LANGUAGES)
-
-
-def test_ids_are_those_of_the_tokenizer(corpus: Corpus, texts: pl.DataFrame) -> None:
-    tokenizer = train_tokenizer(texts, Tokenizer(vocabulary=300))
+def test_ids_are_those_of_the_tokenizer(corpus: Corpus, texts: SplitTexts) -> None:
+    tokenizer = tokenizer_of(texts)
     every = np.arange(len(corpus))
     counts = corpus.counts(every)
     assert counts.tolist() == [2, 3, 1]
     places = corpus.places(every, counts, ranges(np.zeros_like(counts), counts))
     ids, mask = corpus.ids(places, counts)
-    for row, text in enumerate(texts["sentences"]):
+    for row, text in enumerate(sentences_of(texts)):
         expected = tokenizer(" ".join(text))["input_ids"]
         assert ids[row, : len(expected)].tolist() == expected
         assert mask[row].sum() == len(expected)
         assert (ids[row, len(expected) :] == tokenizer.pad_token_id).all()
 
 
-def test_each_distinct_sentence_is_kept_once(corpus: Corpus) -> None:
+def test_each_distinct_sentence_of_a_language_is_kept_once(corpus: Corpus) -> None:
     assert len(corpus.token_first) - 1 == len(
         {text for (study, _), text in TEXTS.items() for _, text in text if study != "s3"}
     )
+
+
+CODES = ("deu_Latn", "eng_Latn", "spa_Latn")
+WORDS = ("Edema.", "Ödem.", "No effusion.", "Kein Erguss.", "Heart is big.", "El corazón es grande.")
+drawn_texts = st.dictionaries(
+    st.tuples(st.sampled_from(["s1", "s2", "s10", "a/0"]), st.sampled_from(CODES)),
+    st.dictionaries(st.integers(0, 4), st.sampled_from(WORDS), min_size=1),
+    min_size=1,
+)
+
+
+def given_texts(texts: dict[tuple[str, str], dict[int, str]]) -> GivenTexts:
+    rows = [(*key, list(pieces.values()), list(pieces)) for key, pieces in texts.items()]
+    return GivenTexts(pl.DataFrame(rows, ["study_id", "language", "sentences", "indices"], orient="row"), CODES)
+
+
+@pytest.fixture(scope="module")
+def words_tokenizer() -> PreTrainedTokenizerFast:
+    return train_tokenizer(WORDS, Tokenizer(vocabulary=300))
+
+
+@given(texts=drawn_texts, distinct=st.booleans())
+def test_every_text_is_what_one_by_one_gives(
+    words_tokenizer: PreTrainedTokenizerFast, texts: dict[tuple[str, str], dict[int, str]], distinct: bool
+) -> None:
+    """The order of the texts, their ids and labels, put together without arrays; of each sentence or each once."""
+    wanted = {key: dict(texts[key]) for key in sorted(texts, key=lambda key: (CODES.index(key[1]), key[0]))}
+    if distinct:
+        wanted = one_by_one_distinct(wanted)
+    vectors = {
+        f"{study}/{index}": np.random.default_rng([*study.encode(), index]).random(len(OBSERVATIONS)).tolist()
+        for study, _ in texts
+        for index in range(6)
+    }
+    chosen = DistinctTexts(given_texts(texts)) if distinct else given_texts(texts)
+    made = Corpus.build(chosen, words_tokenizer, 200, targets(vectors))
+    assert made.studies == sorted({study for study, _ in wanted}) and made.languages == CODES
+    assert chosen.counts == {code: sum(own == code for _, own in wanted) for code in CODES}
+    every = np.arange(len(made))
+    counts = made.counts(every)
+    places = made.places(every, counts, ranges(np.zeros_like(counts), counts))
+    (ids, mask), labels = made.ids(places, counts), made.targets(places, counts).numpy()
+    found = zip(made.study, made.language, made.first[:-1], made.first[1:], strict=True)
+    for row, ((study, code), own, pieces) in enumerate(zip(wanted, found, wanted.values(), strict=True)):
+        assert (made.studies[own[0]], CODES[own[1]]) == (study, code)
+        assert made.index[own[2] : own[3]].tolist() == list(pieces)
+        assert ids[row][mask[row] == 1].tolist() == words_tokenizer(" ".join(pieces.values()))["input_ids"]
+        expected = np.array([vectors[f"{study}/{index}"] for index in pieces], np.float32)
+        np.testing.assert_array_equal(labels[row], combine_vectors(expected))
+
+
+def one_by_one_distinct(texts: dict[tuple[str, str], dict[int, str]]) -> dict[tuple[str, str], dict[int, str]]:
+    """Of texts in the corpus's order, the places whose first wording is new among first wordings."""
+    wordings: dict[str, tuple[str, int]] = {}
+    seen: set[tuple[str, int]] = set()
+    for (study, _), pieces in texts.items():
+        for index, sentence in pieces.items():
+            if (study, index) not in seen:
+                seen.add((study, index))
+                wordings.setdefault(sentence, (study, index))
+    kept = set(wordings.values())
+    left = {key: {n: text for n, text in pieces.items() if (key[0], n) in kept} for key, pieces in texts.items()}
+    return {key: pieces for key, pieces in left.items() if pieces}
 
 
 @pytest.mark.parametrize("step", range(12))
@@ -152,22 +206,23 @@ def test_padding_frames_cuts_and_masks(lengths: list[int], limit: int) -> None:
         assert mask[number].sum() == len(expected)
 
 
-def test_a_sentence_without_labels_is_named(texts: pl.DataFrame) -> None:
-    tokenizer = train_tokenizer(texts, Tokenizer(vocabulary=300))
+def test_a_sentence_without_labels_is_named(texts: SplitTexts) -> None:
+    tokenizer = tokenizer_of(texts)
     some = {name: value for name, value in SENTENCE_VECTORS.items() if name != "s1/2"}
     with pytest.raises(UserError, match="no vector for sentence 's1/2'"):
-        Corpus.build(texts, LANGUAGES, tokenizer, 30, targets(some))
+        Corpus.build(texts, tokenizer, 30, targets(some))
     with pytest.raises(UserError, match="'s2/0' does not have 14 entries"):
-        Corpus.build(texts, LANGUAGES, tokenizer, 30, targets(SENTENCE_VECTORS | {"s2/0": [1.0]}))
-    assert not Corpus.build(texts, LANGUAGES, tokenizer, 30).vectors.any()
+        Corpus.build(texts, tokenizer, 30, targets(SENTENCE_VECTORS | {"s2/0": [1.0]}))
+    assert not Corpus.build(texts, tokenizer, 30).vectors.any()
 
 
-def test_the_share_of_texts_that_are_cut_by_language(texts: pl.DataFrame) -> None:
-    tokenizer = train_tokenizer(texts, Tokenizer(vocabulary=300))
-    lengths = [len(tokenizer(" ".join(sentences))["input_ids"]) for sentences in texts["sentences"]]
+def test_the_share_of_texts_that_are_cut_by_language(texts: SplitTexts, tmp_path: Path) -> None:
+    tokenizer = tokenizer_of(texts)
+    more = SplitTexts([shard(tmp_path / "corpus.parquet")], STUDIES, "train", (*LANGUAGES, "spa_Latn"))
+    lengths = [len(tokenizer(" ".join(sentences))["input_ids"]) for sentences in sentences_of(texts)]
     assert len(set(lengths)) == 3, "three texts of three lengths: German, English and English"
     for limit in range(3, max(lengths) + 2):
-        corpus = Corpus.build(texts, (*LANGUAGES, "spa_Latn"), tokenizer, limit)
+        corpus = Corpus.build(more, tokenizer, limit)
         german, *english = (length > limit for length in lengths)
         every = np.arange(3)
         counts = corpus.counts(every)
@@ -181,12 +236,12 @@ def test_the_share_of_texts_that_are_cut_by_language(texts: pl.DataFrame) -> Non
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_sentences_that_do_not_fit_go_with_their_labels(texts: pl.DataFrame, seed: int) -> None:
-    tokenizer = train_tokenizer(texts, Tokenizer(vocabulary=300))
+def test_sentences_that_do_not_fit_go_with_their_labels(texts: SplitTexts, seed: int) -> None:
+    tokenizer = tokenizer_of(texts)
     chosen_texts = np.arange(3)[np.random.default_rng(seed).integers(3, size=12)]
-    sentences = [texts["sentences"][int(text)].to_list() for text in chosen_texts]
+    sentences = [sentences_of(texts)[text] for text in chosen_texts]
     for limit in range(4, 30):
-        corpus = Corpus.build(texts, LANGUAGES, tokenizer, limit, targets())
+        corpus = Corpus.build(texts, tokenizer, limit, targets())
         shown, chosen = choose_sentences(corpus.counts(chosen_texts), TextMix(one=0.2, several=0.4, all=0.4), seed)
         kept, left = corpus.fitting(chosen_texts, shown, chosen)
         ids, mask = corpus.ids(corpus.places(chosen_texts, kept, left), kept)

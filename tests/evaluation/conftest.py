@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import polars as pl
 import pytest
 import torch
 
@@ -49,7 +48,6 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Phantom:
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dual encoder with fresh weights, saved."""
     sentences = [sentence for code in LANGUAGES for sentence in phrasebook.prompts(code, "Edema")]
-    texts = pl.DataFrame({"language": ["x"], "sentences": [sentences]})
     torch.manual_seed(0)
     settings = ModelSettings(
         image=ImageTower(name="test_convnext", size=32),
@@ -57,7 +55,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         projection=8,
     )
     folder = tmp_path_factory.mktemp("model") / "model"
-    DualEncoder.create(settings, train_tokenizer(texts, Tokenizer(vocabulary=300))).save_pretrained(folder)
+    DualEncoder.create(settings, train_tokenizer(sentences, Tokenizer(vocabulary=300))).save_pretrained(folder)
     return folder
 
 

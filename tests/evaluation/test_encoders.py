@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -229,3 +232,108 @@ def test_every_adapter_is_an_encoder(open_clip_folder: Path, hugging_face: dict[
         encoder: Encoder = load_encoder(name)
         check_unit(encoder.texts(TEXTS[:1]), 1)
         assert len(encoder.digest) == 16
+
+
+@pytest.mark.parametrize("kind", ["hf", "open_clip"])
+def test_models_in_half_precision_compute_in_float32(
+    kind: str, hugging_face: dict[str, Path], model_folder: Path, tmp_path: Path
+) -> None:
+    """Transformers takes the type that weights were stored in, which rounds embeddings to three digits."""
+    if kind == "hf":
+        shutil.copytree(hugging_face["clip"], tmp_path / "half")
+        CLIPModel.from_pretrained(tmp_path / "half").half().save_pretrained(tmp_path / "half")
+    else:
+        export_open_clip(model_folder, tmp_path / "half")
+        change(tmp_path / "half/text/config.json", dtype="float16")
+    encoder: Any = load_encoder(f"{kind}:{tmp_path / 'half'}")
+    assert {parameter.dtype for parameter in encoder.model.parameters()} == {torch.float32}
+    check_unit(encoder.texts(TEXTS), 3)
+
+
+@pytest.mark.parametrize(("kind", "size"), [("hf", 32), ("open_clip", 32), ("", 32)])
+def test_an_encoder_says_its_size(
+    kind: str, size: int, hugging_face: dict[str, Path], open_clip_folder: Path, model_folder: Path
+) -> None:
+    name = {"hf": f"hf:{hugging_face['clip']}", "open_clip": f"open_clip:{open_clip_folder}", "": str(model_folder)}
+    assert load_encoder(name[kind]).size == size
+
+
+def change(file: Path, **values: Any) -> None:
+    """Set keys of a JSON file."""
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+
+
+CODE = """
+from pathlib import Path
+
+Path({!r}).touch()
+from transformers import BertConfig as Config, BertModel as Model, BertTokenizer as Tokenizer
+"""
+CODE_IN = {
+    "configuration": ("config.json", {"model_type": "new", "auto_map": {
+        "AutoConfig": "code.Config", "AutoModel": "code.Model",
+    }}),
+    "processor": ("processor_config.json", {"processor_class": "New", "auto_map": {"AutoProcessor": "code.Tokenizer"}}),
+    "tokenizer": ("tokenizer_config.json", {"tokenizer_class": "NewTokenizer", "auto_map": {
+        "AutoTokenizer": ["code.Tokenizer", "code.Tokenizer"],
+    }}),
+}  # fmt: skip
+
+
+def embed_text(name: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """The command line on a model with code of its own, for somebody who agrees to everything it might ask."""
+    marker, texts = folder.parent / "ran", folder.parent / "texts.txt"
+    for place in {folder, folder / "text", folder.parent / "elsewhere"}:
+        if place.is_dir():
+            (place / "code.py").write_text(CODE.format(str(marker)))
+    texts.write_text("No effusion.\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "mmclip", "embed", name, "--texts", str(texts), "-o", str(folder.parent / "out.npy")],
+        input="y\n" * 9, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert not marker.exists(), "its code was run"
+    return done
+
+
+NEEDS_CODE = "eeds Python code of its own, and mmclip runs none"
+
+
+@pytest.mark.parametrize("where", CODE_IN)
+def test_python_files_in_a_folder_of_transformers_are_never_run(
+    where: str, hugging_face: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(hugging_face["clip"], folder)
+    file, values = CODE_IN[where]
+    if not (folder / file).exists():
+        (folder / file).write_text("{}")
+    change(folder / file, **values)
+    done = embed_text(f"hf:{folder}", folder)
+    if where == "tokenizer":  # transformers has one of its own for this kind of model, and takes that
+        assert done.returncode == 0, done.stderr
+    else:
+        assert done.returncode == 2, done.stdout + done.stderr
+        message = done.stderr.splitlines()[-1]
+        assert message.startswith(f"mmclip: hf:{folder}: ") and NEEDS_CODE in message
+
+
+@pytest.mark.parametrize("where", ["text", "elsewhere", "tokenizer", "tokenizer_kwargs"])
+def test_python_files_in_a_folder_of_open_clip_are_never_run(where: str, model_folder: Path, tmp_path: Path) -> None:
+    folder, text = tmp_path / "model", tmp_path / "elsewhere"
+    export_open_clip(model_folder, folder)
+    if where == "elsewhere":
+        shutil.move(folder / "text", text)
+        config = json.loads((folder / "open_clip_config.json").read_text())
+        config["model_cfg"]["text_cfg"]["hf_model_name"] = str(text)
+        change(folder / "open_clip_config.json", **config)
+    if where == "tokenizer_kwargs":
+        config = json.loads((folder / "open_clip_config.json").read_text())
+        config["model_cfg"]["text_cfg"]["tokenizer_kwargs"] = {"trust_remote_code": True}
+        change(folder / "open_clip_config.json", **config)
+    file, values = CODE_IN["tokenizer" if where.startswith("tokenizer") else "configuration"]
+    at = {"text": folder / "text", "elsewhere": text}.get(where, folder)
+    change(at / file, **values)
+    done = embed_text(f"open_clip:{folder}", folder)
+    assert done.returncode == 2, done.stdout + done.stderr
+    message = done.stderr.splitlines()[-1]
+    assert NEEDS_CODE in message and str(at) in message

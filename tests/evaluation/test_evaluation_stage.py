@@ -11,14 +11,16 @@ import numpy as np
 import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score
+from typer.testing import CliRunner
 
+from mmclip.cli import app
 from mmclip.config.evaluation import EvaluateSettings
 from mmclip.data.packed import PackedImages
 from mmclip.errors import BudgetExceeded, UserError
 from mmclip.evaluation.stage import embed, evaluate
 from mmclip.models.digest import weights_digest
 from mmclip.models.dual_encoder import DualEncoder
-from mmclip.tables.benchmark import Benchmark
+from mmclip.tables.benchmark import Benchmark, write_benchmark
 from mmclip.tables.evaluation import PREDICTIONS, Metric
 from mmclip.tables.files import read_table, write_table
 from mmclip.tables.imaging import INDEX
@@ -247,6 +249,12 @@ def moved_patient(phantom: Phantom) -> dict[str, Benchmark]:
     return {**phantom.benchmarks, "train": train.model_copy(update={"samples": samples})}
 
 
+def learned_in_validation(phantom: Phantom) -> dict[str, Benchmark]:
+    val = phantom.benchmarks["val"]
+    samples = (*val.samples, phantom.benchmarks["train"].samples[0])
+    return {**phantom.benchmarks, "val": val.model_copy(update={"samples": samples})}
+
+
 def other_classes(phantom: Phantom) -> dict[str, Benchmark]:
     val = phantom.benchmarks["val"]
     return {**phantom.benchmarks, "val": val.model_copy(update={"classes": val.classes[::-1]})}
@@ -271,6 +279,8 @@ def no_classes(phantom: Phantom) -> dict[str, Benchmark]:
             "need benchmarks of the train and val",
         ),
         ("linear_probe", moved_patient, r"patient '.*' is in train and in test"),
+        ("linear_probe", learned_in_validation, r"patient '.*' is in train and in val"),
+        ("fine_tune", learned_in_validation, r"patient '.*' is in train and in val"),
         ("fine_tune", other_classes, "val has other classes than test"),
     ],
 )
@@ -343,3 +353,40 @@ def test_embed_takes_one_kind(phantom: Phantom, model_folder: Path, tmp_path: Pa
     pl.DataFrame({"text": [1]}).write_parquet(tmp_path / "a.parquet")
     with pytest.raises(UserError, match="column 'text' is Int64, expected text"):
         embed(str(model_folder), tmp_path / "out.npy", texts=tmp_path / "a.parquet")
+
+
+def test_two_benchmarks_of_one_split_are_named(phantom: Phantom, model_folder: Path, tmp_path: Path) -> None:
+    files = [tmp_path / "one.json", tmp_path / "two.json"]
+    for file in files:
+        write_benchmark(phantom.benchmarks["test"], file)
+    arguments = ["evaluate", model_folder, "--task", "text", "--packs", "", "-o", tmp_path / "m.json"]
+    once = CliRunner().invoke(app, [str(part) for part in (*arguments, "--data", files[0])])
+    assert once.exit_code == 0, once.output
+    twice = CliRunner().invoke(app, [str(part) for part in (*arguments, "--data", f"{files[0]} {files[1]}")])
+    assert isinstance(twice.exception, UserError)
+    assert str(twice.exception).startswith(f"--data: {files[0]} and {files[1]} are both of split 'test'")
+
+
+@pytest.mark.parametrize("size", [32, 48])
+def test_images_that_are_enlarged_are_said_to_be_once(
+    phantom: Phantom, settings: EvaluateSettings, model_folder: Path, tmp_path: Path, size: int,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    model = DualEncoder.from_pretrained(model_folder)
+    image = model.settings.image.model_copy(update={"size": size})
+    model.settings = model.settings.model_copy(update={"image": image})
+    model.save_pretrained(tmp_path / "model")
+    run(phantom, tmp_path / "model", settings, "retrieval", tmp_path)
+    said = [record for record in caplog.messages if "enlarged" in record]
+    assert said == ([] if size == 32 else [
+        "phantom: its images are packed at 32 px and enlarged to the model's 48; pack at 48 or more to compare models"
+    ])  # fmt: skip
+
+
+def test_fine_tuning_that_diverges_is_no_result(
+    phantom: Phantom, settings: EvaluateSettings, model_folder: Path, tmp_path: Path
+) -> None:
+    wild = settings.model_copy(update={"tune_rate": 1e30, "tune_epochs": 3})
+    with pytest.raises(UserError, match=r"evaluate\.tune_rate: fine-tuning of .* diverged at 1e\+30; lower it"):
+        run(phantom, model_folder, wild, "fine_tune", tmp_path)
+    assert not (tmp_path / "metrics.json").exists()

@@ -83,7 +83,9 @@ def folder(tmp_path: Path) -> Path:
 def made(folder: Path, split: str = "test", **changes: Any) -> Benchmark:
     values = {"kind": "held_out", "held_out": "five", "prompts": folder / "prompts.yaml"} | changes
     settings = HeldOutBenchmark.model_validate(values)
-    return held_out_benchmark(settings, "mine", folder, split, LANGUAGES, [folder / "corpus.parquet"], "nllb")
+    return held_out_benchmark(
+        settings, "mine", folder, split, LANGUAGES, [folder / "corpus.parquet"], dict.fromkeys(LANGUAGES, "nllb")
+    )
 
 
 def labels_of(benchmark: Benchmark) -> dict[str, str | None]:
@@ -132,7 +134,7 @@ def test_what_was_not_held_out_is_named(folder: Path) -> None:
 def test_the_stage_takes_the_kind_from_the_settings(folder: Path) -> None:
     entry = {"kind": "held_out", "held_out": "five", "prompts": str(folder / "prompts.yaml")}
     settings = parse(EvaluateSettings, {"benchmarks": {"mine": entry}})
-    make_benchmark(settings, "mine", folder, "test", LANGUAGES, [], "", folder / "out.json")
+    make_benchmark(settings, "mine", folder, "test", LANGUAGES, [], {}, folder / "out.json")
     assert len(read_benchmark(folder / "out.json").labelled) == 4
     with pytest.raises(UserError, match="heldout"):
         parse(EvaluateSettings, {"benchmarks": {"mine": entry | {"heldout": 3}}})
@@ -158,7 +160,7 @@ def test_from_a_published_tree_to_the_benchmark(tmp_path: Path) -> None:
     prompts.write_text(yaml.safe_dump({"eng_Latn": {one: [f"{one}."] for one in FIVE}}), encoding="utf-8")
     entry = {"kind": "held_out", "held_out": "chexpert_5x200", "prompts": str(prompts)}
     settings = parse(EvaluateSettings, {"benchmarks": {"set": entry}})
-    benchmark = make_benchmark(settings, "set", tree.output, "test", LANGUAGES, [], "", tmp_path / "out.json")
+    benchmark = make_benchmark(settings, "set", tree.output, "test", LANGUAGES, [], {}, tmp_path / "out.json")
     assert Counter(labels_of(benchmark).values()) == dict.fromkeys(FIVE, 2)
     assert {sample.image_id for sample in benchmark.samples} == set(tree.read("held_out")["image_id"])
     train = tree.read("images").filter(split="train")

@@ -10,11 +10,14 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from mmclip.commands.options import engines_of
 from mmclip.config.base import parse
+from mmclip.config.documents import read_yaml
 from mmclip.config.evaluation import EvaluateSettings, LabelledBenchmark
 from mmclip.errors import UserError
 from mmclip.evaluation.benchmark import labelled_benchmark, make_benchmark
 from mmclip.observations import COLUMNS, column
+from mmclip.provenance import ROOT
 from mmclip.tables.benchmark import Benchmark
 from mmclip.tables.files import read_table, write_table
 from mmclip.tables.filtering import CORPUS
@@ -23,6 +26,7 @@ from mmclip.tables.labeling import LABELS
 
 CLASSES = ("Edema", "Pneumonia")
 LANGUAGES = ("eng_Latn", "spa_Latn")
+NLLB = dict.fromkeys(LANGUAGES, "nllb")
 PROMPTS = {
     "eng_Latn": {"Edema": ["There is edema."], "Pneumonia": ["There is pneumonia.", "Pneumonia."], "No Finding": ["x"]},
     "spa_Latn": {"Edema": ["Hay edema."], "Pneumonia": ["Hay neumonía."], "No Finding": ["y"]},
@@ -84,7 +88,7 @@ def corpus(folder: Path) -> list[Path]:
 def made(folder: Path, shards: list[Path] | None = None, **changes: Any) -> Benchmark:
     values = {"kind": "labels", "classes": CLASSES, "prompts": folder / "prompts.yaml"} | changes
     settings = LabelledBenchmark.model_validate(values)
-    return labelled_benchmark(settings, "mine", folder, "test", LANGUAGES, shards or [], "nllb")
+    return labelled_benchmark(settings, "mine", folder, "test", LANGUAGES, shards or [], NLLB)
 
 
 def labels_of(benchmark: Benchmark) -> dict[str, int | None]:
@@ -137,6 +141,29 @@ def test_what_was_written_is_told_from_what_was_translated(folder: Path) -> None
         made(folder, prompts_text="opus")
 
 
+def test_each_language_names_its_own_engine(folder: Path) -> None:
+    def origins(*words: str) -> dict[str, str]:
+        settings = LabelledBenchmark.model_validate(
+            {"kind": "labels", "classes": CLASSES, "prompts": folder / "prompts.yaml"}
+        )
+        engines = engines_of(words, LANGUAGES)
+        return labelled_benchmark(settings, "mine", folder, "test", LANGUAGES, corpus(folder), engines).texts_from
+
+    assert origins("nllb spa_Latn=apertium")["spa_Latn"] == "mt:apertium"
+    assert origins("spa_Latn=apertium", "nllb")["spa_Latn"] == "mt:apertium"
+    assert origins("fra_Latn=apertium nllb")["spa_Latn"] == "mt:nllb"
+    assert origins()["spa_Latn"] == "mt:unknown"
+
+
+def test_prompts_are_named_from_the_checkout_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    found = made(folder, prompts="config/prompts/classes.yaml", classes=("Edema", "Pneumonia")).prompts["spa_Latn"]
+    shipped = read_yaml(ROOT / "config/prompts/classes.yaml")["spa_Latn"]
+    assert found == {name: tuple(shipped[name]) for name in ("Edema", "Pneumonia")}
+    with pytest.raises(UserError, match=r"prompts\.yaml: no such file"):
+        made(folder, prompts="prompts.yaml")
+
+
 def test_prompts_are_those_of_the_configured_languages(folder: Path) -> None:
     benchmark = made(folder)
     assert set(benchmark.prompts) == set(LANGUAGES)
@@ -172,7 +199,7 @@ def test_a_missing_file_of_prompts_is_named(folder: Path) -> None:
 def test_the_stage_takes_the_kind_from_the_settings(folder: Path) -> None:
     entry = {"kind": "labels", "classes": CLASSES, "prompts": str(folder / "prompts.yaml")}
     settings = parse(EvaluateSettings, {"benchmarks": {"mine": entry}})
-    make_benchmark(settings, "mine", folder, "test", LANGUAGES, corpus(folder), "nllb", folder / "out.json")
+    make_benchmark(settings, "mine", folder, "test", LANGUAGES, corpus(folder), NLLB, folder / "out.json")
     assert (folder / "out.json").stat().st_mode & 0o777 == 0o600
 
 

@@ -78,7 +78,7 @@ def test_the_artefact_is_its_owners_and_reads_back(
     phantom: Phantom, settings: EvaluateSettings, tmp_path: Path
 ) -> None:
     path = tmp_path / "test.json"
-    made = make_benchmark(settings, "phantom", phantom.folder, "test", LANGUAGES, [], "", path)
+    made = make_benchmark(settings, "phantom", phantom.folder, "test", LANGUAGES, [], {}, path)
     assert path.stat().st_mode & 0o777 == 0o600
     assert read_benchmark(path) == made == phantom.benchmarks["test"]
     assert read_benchmark(path).prompt_hash == made.prompt_hash
@@ -86,9 +86,9 @@ def test_the_artefact_is_its_owners_and_reads_back(
 
 def test_mistakes_are_named(phantom: Phantom, settings: EvaluateSettings, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"evaluate.benchmarks: no entry for data set 'other'"):
-        make_benchmark(settings, "other", phantom.folder, "test", LANGUAGES, [], "", tmp_path / "x.json")
+        make_benchmark(settings, "other", phantom.folder, "test", LANGUAGES, [], {}, tmp_path / "x.json")
     with pytest.raises(UserError, match="split 'tset' has no image"):
-        make_benchmark(settings, "phantom", phantom.folder, "tset", LANGUAGES, [], "", tmp_path / "x.json")
+        make_benchmark(settings, "phantom", phantom.folder, "tset", LANGUAGES, [], {}, tmp_path / "x.json")
     with pytest.raises(UserError, match="'Pneumonia' is no finding of the phantom"):
         phantom_benchmark(PhantomBenchmark(classes=("Edema", "Pneumonia")), "p", phantom.folder, "test", LANGUAGES)
     assert not (tmp_path / "x.json").exists()

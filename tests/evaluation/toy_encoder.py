@@ -16,6 +16,7 @@ class ToyEncoder:
 
     digest = "0" * 16
     logit_scale = 10.0
+    size = 1
 
     def __init__(self, table: Mapping[str, Sequence[float]]) -> None:
         self.table = table

@@ -9,8 +9,9 @@ import pytest
 
 from mmclip import provenance
 from mmclip.cli import main
-from mmclip.config.ingest import FOLDER_SOURCES, KINDS, parse_source
+from mmclip.config.ingest import FOLDER_SOURCES, KINDS, ReportedSource, parse_source
 from mmclip.errors import UserError
+from mmclip.ingest import kinds
 from tests.ingest.trees import Tree
 
 ADAPTERS = provenance.ROOT / "mmclip/ingest/adapters"
@@ -78,3 +79,10 @@ def test_the_command(tree: Tree, capsys: pytest.CaptureFixture[str], monkeypatch
     assert not done.value.code
     assert "images: 3" in capsys.readouterr().out
     assert Path(tree.output, "card.json").is_file()
+
+
+def test_the_workflow_knows_who_has_reports() -> None:
+    reported = [model for model in FOLDER_SOURCES if issubclass(model, ReportedSource)]
+    with_reports = {str(model.model_fields["kind"].default) for model in reported}
+    assert set(PUBLISHED) - with_reports == kinds.WITHOUT_REPORTS
+    assert (with_reports | {"phantom"}) - {"padchest"} == kinds.ENGLISH_REPORTS

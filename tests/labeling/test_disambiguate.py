@@ -9,7 +9,7 @@ import pytest
 
 from mmclip.config.base import parse
 from mmclip.config.labeling import DisambiguateSettings
-from mmclip.data.corpus import stack_vectors
+from mmclip.data.sentence_targets import stack_vectors
 from mmclip.data.targets import combine_vectors
 from mmclip.labeling.disambiguate import disambiguate
 from mmclip.observations import (

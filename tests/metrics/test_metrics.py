@@ -103,3 +103,11 @@ def test_ranks_equal_sorting(seed: int) -> None:
 def test_a_query_without_a_relevant_item_is_an_error() -> None:
     with pytest.raises(ValueError, match="query 1"):
         ranks(np.zeros((2, 2)), np.array([[True, False], [False, False]]))
+
+
+def test_undefined_similarities_rank_worst() -> None:
+    """nan compares as false with everything, which must not look like the first place."""
+    relevant = np.eye(3, dtype=bool)
+    assert ranks(np.full((3, 3), np.nan), relevant).tolist() == [3, 3, 3]
+    one = np.array([[0.5, np.nan, 0.1], [0.3, np.nan, 0.2], [np.nan, np.nan, 0.9]])
+    assert ranks(one, relevant).tolist() == [2, 3, 3]

@@ -97,7 +97,7 @@ def test_what_is_not_known_is_said() -> None:
 @pytest.mark.parametrize(
     ("origin", "expected"),
     [
-        (Origin("nllb", "translation", known_licence("facebook/nllb-200-3.3B")), {"non-commercial"}),
+        (Origin("nllb", "translation", known_licence("facebook/nllb-200-3.3B", "translation")), {"non-commercial"}),
         (Origin("mimic_cxr", "data", MIMIC.licence), {"data use agreement"}),
         (
             Origin("chexpert", "data", "Stanford University Dataset Research Use Agreement"),
@@ -105,10 +105,13 @@ def test_what_is_not_known_is_said() -> None:
         ),
         (Origin("open_i", "data", "CC BY-NC-ND 4.0 (reports)"), {"non-commercial"}),
         (Origin("siim", "data", "Kaggle competition rules", ("commercial use",)), {"non-commercial"}),
-        (Origin("rad-dino", "image weights", known_licence("microsoft/rad-dino")), {"for research only"}),
-        (Origin("phantom", "data", known_licence("phantom")), set()),
-        (Origin("xlm-roberta-base", "text weights", known_licence("xlm-roberta-base")), set()),
-        (Origin("somebody/tower", "image weights", known_licence("somebody/tower")), {"not known"}),
+        (
+            Origin("rad-dino", "image weights", known_licence("microsoft/rad-dino", "image weights")),
+            {"for research only"},
+        ),
+        (Origin("phrasebook", "translation", known_licence("phrasebook memory", "translation")), set()),
+        (Origin("xlm-roberta-base", "text weights", known_licence("xlm-roberta-base", "text weights")), set()),
+        (Origin("somebody/tower", "image weights", known_licence("somebody/tower", "image weights")), {"not known"}),
     ],
     ids=lambda value: value.name if isinstance(value, Origin) else "",
 )
@@ -197,3 +200,90 @@ def test_prompts_come_from_benchmarks_and_no_text_does(folder: Path, tmp_path: P
     assert all("Vertraulich" not in path.read_text(encoding="utf-8") for path in (tmp_path / "out").glob("*.[jm][sd]*"))
     with pytest.raises(UserError, match="--reviewed fra_Latn: there are no prompts in it"):
         release(folder, tmp_path / "out", reviewed_by={"fra_Latn": "C"})
+
+
+@pytest.mark.parametrize(
+    ("name", "role", "licence"),
+    [
+        ("FacebookAI/xlm-roberta-base", "text weights", "MIT"),
+        ("swin_tiny_patch4_window7_224.ms_in1k", "image weights", "MIT"),
+        ("swin_base_patch4_window12_384", "image weights", "MIT"),
+        ("nllb nllb-200-distilled-600M", "translation", "CC-BY-NC-4.0"),
+        ("ours nllb folder", "translation", "CC-BY-NC-4.0"),
+        ("somebody/xlm-roberta-base-chest", "text weights", ""),
+        ("/data/weights/xlm-roberta-base", "text weights", ""),
+        ("swin_tiny_of_ours", "image weights", ""),
+        ("swin_s3_tiny_224", "image weights", ""),
+        ("not_nllb ct2 madlad400-3b-mt-tuned", "translation", ""),
+        ("xlm-roberta-base", "open_clip model", ""),
+    ],
+)
+def test_only_whole_published_names_have_a_known_licence(name: str, role: str, licence: str) -> None:
+    assert known_licence(name, role) == licence
+
+
+def test_a_folder_called_like_a_published_model_has_no_known_licence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert known_licence("xlm-roberta-base", "text weights") == "MIT"
+    (tmp_path / "xlm-roberta-base").mkdir()
+    assert known_licence("xlm-roberta-base", "text weights") == ""
+
+
+def asked(path: Path, dataset: str = "d", **by_class: str) -> Benchmark:
+    """A benchmark file that asks one German sentence for each class."""
+    made = Benchmark(
+        dataset=dataset,
+        split="test",
+        test_text="native",
+        classes=tuple(by_class),
+        samples=(),
+        prompts={"deu_Latn": {name: (sentence,) for name, sentence in by_class.items()}},
+    )
+    write_benchmark(made, path)
+    return made
+
+
+def test_rows_of_other_prompts_are_refused(folder: Path, tmp_path: Path) -> None:
+    """As the workflow does it: several benchmarks from one file of prompts, with classes of their own, rows of each."""
+    digest = weights_digest(folder)
+    files = [tmp_path / "a.json", tmp_path / "b.json"]
+    made = [
+        asked(files[0], "a", Edema="Lungenödem."),
+        asked(files[1], "b", Edema="Lungenödem.", Pneumonia="Pneumonie."),
+    ]
+    rows = [metric(digest, dataset=one.dataset, prompt_hash=one.prompt_hash) for one in made]
+    write_metrics([*rows, metric(digest, task="text")], tmp_path / "m.json")
+    given = {"metrics": [tmp_path / "m.json"]}
+    assert release(folder, tmp_path / "out", benchmarks=files, **given)["rows"] == 3  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=rf"m\.json: was measured on b with prompts of hash {made[1].prompt_hash}"):
+        release(folder, tmp_path / "out", benchmarks=files[:1], **given)  # type: ignore[arg-type]
+    assert release(folder, tmp_path / "out", **given)["rows"] == 3  # type: ignore[arg-type]
+
+
+def test_a_reviewer_is_of_the_prompts_that_were_reviewed(folder: Path, tmp_path: Path) -> None:
+    assert CARD.prompts_reviewed_by == {"eng_Latn": "A. Reader"}
+    asked(tmp_path / "same.json", Edema="Lungenödem.")
+    release(folder, tmp_path / "one", benchmarks=[tmp_path / "same.json"], reviewed_by={"deu_Latn": "B. Leser"})
+    assert read_card(tmp_path / "one").prompts_reviewed_by == {"eng_Latn": "A. Reader", "deu_Latn": "B. Leser"}
+    release(tmp_path / "one", tmp_path / "two", benchmarks=[tmp_path / "same.json"])
+    assert read_card(tmp_path / "two").prompts_reviewed_by == {"eng_Latn": "A. Reader", "deu_Latn": "B. Leser"}
+    for number, changed in enumerate(({"Edema": "Ödem."}, {"Pneumonia": "Pneumonie."})):
+        asked(tmp_path / "new.json", **changed)
+        release(tmp_path / "one", tmp_path / f"new{number}", benchmarks=[tmp_path / "new.json"])
+        assert read_card(tmp_path / f"new{number}").prompts_reviewed_by == {"eng_Latn": "A. Reader"}
+        named = {"deu_Latn": "C. Leser"}
+        release(tmp_path / "one", tmp_path / f"new{number}", benchmarks=[tmp_path / "new.json"], reviewed_by=named)
+        assert read_card(tmp_path / f"new{number}").prompts_reviewed_by["deu_Latn"] == "C. Leser"
+
+
+def test_benchmarks_that_ask_otherwise_for_one_class_are_told_apart(folder: Path, tmp_path: Path) -> None:
+    files = [tmp_path / "a.json", tmp_path / "b.json"]
+    asked(files[0], "one", Edema="Lungenödem.")
+    asked(files[1], "two", Edema="Ödem.", Pneumonia="Pneumonie.")
+    release(folder, tmp_path / "out", benchmarks=files)
+    card = read_card(tmp_path / "out")
+    assert card.prompts["deu_Latn"] == {"Edema": ("Lungenödem.",), "Pneumonia": ("Pneumonie.",)}
+    assert card.notes[-1] == "- the prompts of Edema are one's; two was scored with others"
+    assert card.notes[-1] in (tmp_path / "out/README.md").read_text()

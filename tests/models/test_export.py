@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import open_clip
-import polars as pl
 import pytest
 import torch
 from PIL import Image
@@ -30,8 +29,7 @@ CLEANED_OTHERWISE = ["无胸腔积液，心影不大。", "the patient’s heart
 
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerFast:
-    texts = pl.DataFrame({"language": ["x"], "sentences": [[*TEXTS, *CLEANED_OTHERWISE]]})
-    return train_tokenizer(texts, Tokenizer(vocabulary=400))
+    return train_tokenizer([*TEXTS, *CLEANED_OTHERWISE], Tokenizer(vocabulary=400))
 
 
 def settings(**image: Any) -> ModelSettings:
@@ -169,7 +167,7 @@ def test_what_the_folder_holds(tokenizer: PreTrainedTokenizerFast, tmp_path: Pat
 
 def test_a_second_export_replaces_the_first(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
     saved(settings(), tokenizer, tmp_path / "model")
-    (tmp_path / "exported").mkdir()
+    export_open_clip(tmp_path / "model", tmp_path / "exported")
     (tmp_path / "exported" / "stale.safetensors").write_bytes(b"")
     export_open_clip(tmp_path / "model", tmp_path / "exported")
     assert not (tmp_path / "exported" / "stale.safetensors").exists()

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast, XLMRobertaConfig
 
 from mmclip.errors import UserError
 from mmclip.models.card import ModelCard, read_card
@@ -207,3 +207,78 @@ def test_a_scale_out_of_bounds_and_missing_parts_are_named(tokenizer: PreTrained
         import_open_clip(folder, tmp_path / "ours")
     with pytest.raises(UserError, match=r"open_clip_config\.json: is missing or not JSON"):
         import_open_clip(tmp_path / "none", tmp_path / "ours")
+
+
+def test_defaults_of_the_architecture_need_not_be_written_out(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    """transformers itself writes only what differs from them; and a size may be a pair."""
+    folder = made_by_open_clip(tmp_path / "theirs", tokenizer, mean=CLIP_MEAN, std=CLIP_STD)
+    changed(folder, set_vision("image_size", [160, 160]))
+    file = folder / "text" / "config.json"
+    config = json.loads(file.read_text())
+    assert config.pop("pad_token_id") == XLMRobertaConfig().pad_token_id
+    file.write_text(json.dumps(config))
+    import_open_clip(folder, tmp_path / "ours")
+    check_same(folder, DualEncoder.from_pretrained(tmp_path / "ours"))
+
+
+def edit_text(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    file = folder / "text" / "config.json"
+    config = json.loads(file.read_text())
+    change(config)
+    file.write_text(json.dumps(config))
+
+
+def local_tower(folder: Path, arguments: Any) -> None:
+    (folder / "image").mkdir()
+    local = {"architecture": "test_vit", "model_args": arguments}
+    (folder / "image" / "config.json").write_text(json.dumps(local))
+    changed(folder, set_vision("timm_model_name", f"local-dir:{folder / 'image'}"))
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda folder: edit_text(folder, lambda c: c.pop("model_type")), r"text/config\.json: has no model_type"),
+        (
+            lambda folder: edit_text(folder, lambda c: c.update(model_type="new", auto_map={"AutoConfig": "a.B"})),
+            r"text/config\.json: is no configuration of transformers",
+        ),
+        (lambda folder: edit_text(folder, lambda c: c.update(pad_token_id=None)), "padding id is None and"),
+        (lambda folder: changed(folder, set_vision("image_size", [160, 224])), r"image\.size: .*found \[160, 224\]"),
+        (lambda folder: changed(folder, set_vision("image_size", None)), r"image\.size: .*found None"),
+        (lambda folder: changed(folder, set_text("context_length", "long")), r"text\.max_tokens: .*found 'long'"),
+        (lambda folder: changed(folder, set_text("hf_model_name", None)), r"text\.name: .*found None"),
+        (lambda folder: changed(folder, lambda c: c["model_cfg"].pop("embed_dim")), r"projection: .*found None"),
+        (lambda folder: local_tower(folder, {"drop_rate": None}), r"image\.options\.drop_rate.*found None"),
+        (lambda folder: local_tower(folder, {"depths": [[1], [2]]}), r"image\.options\.depths"),
+        (lambda folder: changed(folder, lambda c: c["preprocess_cfg"].update(mean=[0])), r"preprocess_cfg\.mean: \[0"),
+        (lambda folder: changed(folder, lambda c: c.update(model_cfg=[])), r"timm_proj: None"),
+        (lambda folder: changed(folder, lambda c: c["model_cfg"].update(text_cfg=None)), r"hf_proj_type: None"),
+    ],
+)  # fmt: skip
+def test_what_a_configuration_may_not_hold_is_named(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path, edit: Callable[[Path], object], message: str
+) -> None:
+    """The folder's path holds a name of an architecture: transformers would guess by it."""
+    folder = made_by_open_clip(tmp_path / "bert", tokenizer)
+    edit(folder)
+    with pytest.raises(UserError, match=message) as error:
+        import_open_clip(folder, tmp_path / "ours")
+    assert "\n" not in str(error.value) and str(folder) in str(error.value) and not (tmp_path / "ours").exists()
+
+
+def test_a_folder_called_like_a_published_model_gets_no_licence(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    import_open_clip(made_by_open_clip(tmp_path / "xlm-roberta-base", tokenizer), tmp_path / "ours")
+    assert "Terms not known: xlm-roberta-base" in (tmp_path / "ours" / "README.md").read_text()
+
+
+def test_text_towers_in_half_precision_come_in_as_float32(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    folder = made_by_open_clip(tmp_path / "theirs", tokenizer)
+    edit_text(folder, lambda config: config.update(dtype="float16"))
+    import_open_clip(folder, tmp_path / "ours")
+    model = DualEncoder.from_pretrained(tmp_path / "ours")
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}

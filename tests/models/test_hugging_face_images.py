@@ -22,6 +22,8 @@ from transformers import (
     SwinConfig,
     SwinModel,
     ViTConfig,
+    ViTMAEConfig,
+    ViTMAEModel,
     ViTModel,
 )
 
@@ -134,3 +136,21 @@ def test_what_is_no_image_encoder_is_refused(folders: dict[str, Path], tmp_path:
     (tmp_path / "pickled" / "pytorch_model.bin").write_bytes(b"")
     with pytest.raises(UserError, match=r"model\.image\.pretrained: no safetensors weights"):
         ImageEncoder(tower(tmp_path / "pickled"))
+
+
+def test_a_masked_autoencoder_is_refused(tmp_path: Path) -> None:
+    """It leaves out three quarters of the regions, others each time, in evaluation too."""
+    ViTMAEModel(ViTMAEConfig(**PATCHES)).save_pretrained(tmp_path / "mae")
+    with pytest.raises(UserError, match=r"model\.image\.name: .* is a masked autoencoder \(vit_mae\)") as error:
+        ImageEncoder(tower(tmp_path / "mae"))
+    assert "\n" not in str(error.value)
+    with pytest.raises(UserError, match="masked autoencoder"):  # without masks it shuffles them still
+        ImageEncoder(tower(tmp_path / "mae", options={"mask_ratio": 0.0}))
+
+
+def test_a_tower_stored_in_half_precision_is_built_in_float32(folders: dict[str, Path], tmp_path: Path) -> None:
+    AutoModel.from_pretrained(folders["vit"]).half().save_pretrained(tmp_path / "half")
+    for pretrained in (True, False):
+        settings = tower(tmp_path / "half").model_copy(update={"pretrained": pretrained})
+        encoder = ImageEncoder(settings)
+        assert {parameter.dtype for parameter in encoder.parameters()} == {torch.float32}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import polars as pl
 from transformers import PreTrainedTokenizerFast
 
 from mmclip.config.models import ImageTower, ModelSettings, TextTower
@@ -21,7 +20,7 @@ TEXTS = [
 
 
 def small_tokenizer() -> PreTrainedTokenizerFast:
-    return train_tokenizer(pl.DataFrame({"language": ["x"], "sentences": [TEXTS]}), Tokenizer(vocabulary=300))
+    return train_tokenizer(TEXTS, Tokenizer(vocabulary=300))
 
 
 def small_settings(text: dict[str, Any] | None = None, **image: Any) -> ModelSettings:

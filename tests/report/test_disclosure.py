@@ -14,6 +14,7 @@ from mmclip.config.report import ReportSettings
 from mmclip.data.thumbnail import data_uri
 from mmclip.report.disclosure import Disclosure, read_disclosure
 from mmclip.report.examples import EDGE
+from mmclip.report.run import Run
 from mmclip.report.stage import INTERNAL, STRIP_EDGE, report
 from mmclip.tables.evaluation import write_metrics
 from tests.report.tree import restricted_card, write_benchmark_file, write_source, write_tree
@@ -68,7 +69,7 @@ def test_a_data_set_without_a_card_is_restricted(tmp_path: Path, content: str | 
     card.parent.mkdir(parents=True)
     if content is not None:
         card.write_text(content, encoding="latin-1")
-    assert read_disclosure(tmp_path, 10).restricted == ["clinic"]
+    assert read_disclosure(Run(tmp_path), 10).restricted == ["clinic"]
 
 
 def test_an_internal_report_goes_when_nothing_is_restricted_any_more(tmp_path: Path) -> None:
@@ -112,7 +113,7 @@ def test_a_share_never_tells_a_small_part(hits: int, misses: int) -> None:
 
 def test_public_counts_are_all_shown(tmp_path: Path) -> None:
     write_source(tmp_path, "phantom", "public", 20, "")
-    disclosure = read_disclosure(tmp_path, 10)
+    disclosure = read_disclosure(Run(tmp_path), 10)
     assert disclosure.simulated and not disclosure.restricted
     assert [part.text for part in disclosure.parts([0, 3, 1200])] == ["0", "3", "1,200"]
     assert disclosure.share(1, 4) == 0.25

@@ -22,6 +22,7 @@ from mmclip.report.labels import labels
 from mmclip.report.measured import Measured, read_run
 from mmclip.report.origin import timings
 from mmclip.report.page import duration, nice_top, ticks
+from mmclip.report.run import Run
 from mmclip.tables.benchmark import read_benchmark
 from mmclip.tables.evaluation import PREDICTIONS
 from mmclip.tables.files import read_table
@@ -30,7 +31,7 @@ from tests.report.tree_results import metric
 
 
 def test_counts_add_up(public_run: Path) -> None:
-    found = counts(public_run, read_disclosure(public_run, 10))
+    found = counts(Run(public_run), read_disclosure(Run(public_run), 10))
     assert found is not None
     by_label = {step.label: step.count.value for step in found.steps}
     assert by_label == {
@@ -42,7 +43,7 @@ def test_counts_add_up(public_run: Path) -> None:
 
 
 def test_the_labelers_error_is_counted_over_mentions(public_run: Path) -> None:
-    found = labels(public_run, read_disclosure(public_run, 10))
+    found = labels(Run(public_run), read_disclosure(Run(public_run), 10))
     assert found is not None and found.error is not None
     assert (found.error.wrong.value, found.error.mentions.value, found.error.share) == (6, 120, 0.05)
     read = [[cell.value for cell in row] for row in found.error.confusion]
@@ -53,7 +54,7 @@ def test_the_labelers_error_is_counted_over_mentions(public_run: Path) -> None:
 
 
 def test_the_filters_recall(public_run: Path) -> None:
-    found = filter_faults(public_run, read_disclosure(public_run, 10))
+    found = filter_faults(public_run, read_disclosure(Run(public_run), 10))
     assert found is not None
     assert found.recall == (76 + 60) / 160
     assert found.false_alarms == 8 / 480
@@ -64,7 +65,7 @@ def test_the_filters_recall(public_run: Path) -> None:
 def test_class_results_by_brute_force(public_run: Path) -> None:
     path = public_run / "evaluate/clip/zero_shot/phantom/predictions.parquet"
     rows = read_table(path, PREDICTIONS).to_dicts()
-    found = class_heat(public_run, "clip", "phantom", FIVE, read_disclosure(public_run, 10))
+    found = class_heat(public_run, "clip", "phantom", FIVE, read_disclosure(Run(public_run), 10))
     assert found is not None
     heat, confusion = found
     for code in LANGUAGES:
@@ -78,7 +79,7 @@ def test_class_results_by_brute_force(public_run: Path) -> None:
 
 
 def test_heat_maps_hold_the_measured_values(public_run: Path) -> None:
-    measured = read_run(public_run)
+    measured = read_run(Run(public_run))
     heat = zero_shot_heat(measured, "phantom", ["clip", "three_m_clip", "never_run"])
     assert heat is not None
     assert heat.columns == ("clip", "three_m_clip") and heat.lowest == 0.2
@@ -103,16 +104,16 @@ def test_the_headline_takes_the_classifier_that_saw_the_most(tmp_path: Path) -> 
 
 
 def test_the_headline_names_what_is_missing(public_run: Path) -> None:
-    found = headline(ReportSettings(), read_run(public_run))
+    found = headline(ReportSettings(), read_run(Run(public_run)))
     assert found is not None
     assert [entry.label for entry in found.missing] == ["bag-of-words text tower"]
     assert (found.n, found.languages, found.chance) == (30, 4, 0.2)
     assert [row.label for row in found.worst] == ["3M-CLIP", "CLIP"]
-    assert headline(ReportSettings(dataset="elsewhere"), read_run(public_run)) is None
+    assert headline(ReportSettings(dataset="elsewhere"), read_run(Run(public_run))) is None
 
 
 def test_experiments_come_best_first(public_run: Path) -> None:
-    table = experiments(public_run, read_run(public_run), "phantom")
+    table = experiments(Run(public_run), read_run(Run(public_run)), "phantom")
     assert table is not None
     assert [row.name for row in table.rows] == sorted(EXPERIMENTS, key=lambda name: -EXPERIMENTS[name])
     best = table.rows[0]
@@ -154,7 +155,7 @@ def test_examples_are_one_of_each_class_first(public_run: Path) -> None:
 
 
 def test_time_is_summed_over_a_rules_jobs(public_run: Path) -> None:
-    found = {row.rule: (row.jobs, row.seconds) for row in timings(public_run)}
+    found = {row.rule: (row.jobs, row.seconds) for row in timings(Run(public_run))}
     assert found == {"pretrain": (2, pytest.approx(392.6)), "label": (1, 3.25)}
 
 
@@ -178,4 +179,4 @@ def test_undefined_values_are_left_out(tmp_path: Path) -> None:
     row = metric(benchmark, "x", task="zero_shot", language="mean", metric="auroc", value=0.5)
     path.parent.mkdir(parents=True)
     path.write_text("[" + row.model_dump_json().replace('"value":0.5', '"value":NaN') + "]")
-    assert read_run(tmp_path).rows == ()
+    assert read_run(Run(tmp_path)).rows == ()

@@ -10,7 +10,6 @@ from html import unescape
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pytest
 import torch
 
@@ -38,7 +37,7 @@ IMAGES = 14
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     texts = [text for by_class in PROMPTS.values() for group in by_class.values() for text in group]
-    tokenizer = train_tokenizer(pl.DataFrame({"language": ["x"], "sentences": [texts]}), Tokenizer(vocabulary=300))
+    tokenizer = train_tokenizer(texts, Tokenizer(vocabulary=300))
     settings = ModelSettings(
         image=ImageTower(name="test_convnext", size=32), text=TextTower(kind="bag_of_words", width=16), projection=8
     )

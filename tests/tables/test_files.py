@@ -21,6 +21,7 @@ from mmclip.tables.files import (
     atomic,
     make_folder,
     make_private_file,
+    read_rows,
     read_table,
     read_tables,
     write_json,
@@ -120,6 +121,20 @@ def test_unreadable_tables_are_the_users(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=message) as error:
             read_table(tmp_path / name, PAIRS)
         assert "\n" not in str(error.value)
+
+
+def test_some_columns_of_some_rows(tmp_path: Path) -> None:
+    path = tmp_path / "a [1].parquet"
+    write_table(frame(), path, PAIRS)
+    assert read_rows(path, PAIRS, ["b"]).rows() == [("x",)] * 3
+    assert read_rows(path, PAIRS, ["b", "a"], pl.col("a") > 1).rows() == [("x", 2)]
+    pl.DataFrame({"a": [1, 1]}).write_parquet(path)
+    with pytest.raises(UserError, match=r"a \[1\]\.parquet \(pairs\): a \(1,\) occurs more than once"):
+        read_rows(path, PAIRS, ["a"])
+    with pytest.raises(UserError, match="cannot be read as Parquet"):
+        read_rows(path, PAIRS, ["a", "b"])
+    with pytest.raises(UserError, match="no such file; expected the pairs table"):
+        read_rows(tmp_path / "none.parquet", PAIRS, ["a"])
 
 
 def test_an_error_leaves_the_old_file(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,12 @@ from mmclip.config.training import ExperimentSettings, ObjectiveSettings, Optimi
 from mmclip.errors import UserError
 from mmclip.models.dual_encoder import DualEncoder
 from mmclip.objectives.protocol import Features, Objective
+from mmclip.tables.files import read_table, write_table
+from mmclip.tables.filtering import CORPUS
 from mmclip.training.align import Aligner, distinct_rows, is_decoupled, make_objectives
 from mmclip.training.distributed import World
 from mmclip.training.optimiser import learning_rate, make_optimiser
+from mmclip.training.sources import read_studies
 from mmclip.training.stage import _Sources, pretrain
 from mmclip.training.task import total_loss
 from tests.training.conftest import LANGUAGES, SmallData, experiment
@@ -133,6 +137,46 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         with pytest.raises(UserError, match=message):
             parse(ExperimentSettings, values)
     assert ObjectiveSettings(name="clip").weight == 1.0
+
+
+def test_a_text_tower_of_another_experiment_must_be_given(small: SmallData, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"text_experiment: 'text' is not at hand; give .* --text-model, or set"):
+        stage(experiment("align", text_experiment="text"), small, tmp_path)
+
+
+def test_a_validation_split_without_texts_ends_no_training(
+    small: SmallData, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "mmclip.training")
+    train = read_studies(small.ingest).filter(split="train")
+    corpus = []
+    for file in small.corpus:
+        corpus.append(tmp_path / file.name)
+        write_table(read_table(file, CORPUS).join(train, on="study_id", how="semi"), corpus[-1], CORPUS)
+    stage(experiment("align", optimisation={"steps": 2}), small, tmp_path, corpus=corpus)
+    assert "pretrain: no validation (corpus: no text of split 'val' in" in caplog.text
+    curve = json.loads((tmp_path / "out/training_curve.json").read_text())
+    assert not any(name.startswith("val/") for row in curve for name in row)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"data": {"image_weights": {"one": 1}}},
+        {"data": {"texts_per_image": 2}},
+        {"data": {"shuffle_pairs": True}},
+        {"data": {"length_buckets": 3}},
+        {"data": {"text_weights": {"one": 1}}},
+        {"optimisation": {"micro_batch": 4}},
+        {"saving": {"validate_every": 5}},
+    ],
+)
+@pytest.mark.parametrize("task", ["text", "classify"])
+def test_what_only_alignment_reads_is_refused_elsewhere(task: str, changes: dict[str, Any]) -> None:
+    ((part, values),) = changes.items()
+    with pytest.raises(UserError, match=rf"{part}\.{next(iter(values))} belongs to task align, not to task {task}"):
+        experiment(task, **changes)
+    assert experiment("align", **changes)
 
 
 def test_learning_rate_rises_and_falls() -> None:

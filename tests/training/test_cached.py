@@ -265,9 +265,3 @@ def test_what_needs_tokens_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"micro_batch: objective three_m_clip needs image_tokens, which cached embedd"):
         make_objectives(chosen)
     assert make_objectives(experiment("align"))
-
-
-@pytest.mark.parametrize("task", ["text", "classify"])
-def test_micro_batches_are_of_alignment(task: str) -> None:
-    with pytest.raises(UserError, match=f"micro_batch belongs to task align, not to task {task}"):
-        experiment(task, optimisation={"micro_batch": 4})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import socket
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import timm
 import torch
 from safetensors.torch import load_file
 from torch import nn
@@ -24,6 +26,7 @@ from mmclip.training.distributed import (
     join_world,
     largest,
     sum_gradients,
+    synchronise_norms,
     take_buffers_of_first,
     take_weights_of_first,
 )
@@ -170,3 +173,15 @@ def test_alone_there_is_nothing_to_join() -> None:
     values = torch.tensor([1.0, 3.0])
     assert float(global_mean(values.sum(), 2)) == 2.0
     assert float(global_mean(torch.tensor(0.0), 0)) == 0.0
+
+
+@pytest.mark.parametrize("name", ["test_efficientnet", "test_resnet"])
+def test_synchronised_norms_compute_the_same(name: str) -> None:
+    """An EfficientNet's batch norms hold its activations."""
+    tower = timm.create_model(name, num_classes=0).eval()
+    synchronised = synchronise_norms(copy.deepcopy(tower)).eval()
+    plain = [module for module in tower.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert len(plain) == sum(isinstance(module, nn.SyncBatchNorm) for module in synchronised.modules()) > 0
+    assert synchronised.state_dict().keys() == tower.state_dict().keys()
+    pixels = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(synchronised(pixels), tower(pixels))

@@ -22,6 +22,7 @@ from mmclip.training.align import Aligner
 from mmclip.training.checkpoint import Checkpoints, run_digest
 from mmclip.training.classify_stage import predict_labels
 from mmclip.training.loop import Interrupted
+from mmclip.training.sources import tower_files
 from mmclip.training.stage import pretrain
 from mmclip.training.text_stage import pretrain_text
 from tests.training.conftest import SmallData, experiment
@@ -247,3 +248,41 @@ def test_the_digest_is_of_what_decides_the_result(small: SmallData, monkeypatch:
     assert run_digest(experiment("align"), small.corpus) not in {base, *others}
     run_digest(experiment("text"), [])
     assert asked == [("pretrain", ("mmclip.objectives.three_m_clip",)), ("pretrain_text", ())]
+
+
+def test_a_run_that_lost_its_newest_checkpoints_keeps_what_it_saves(tmp_path: Path) -> None:
+    store = Checkpoints(tmp_path, "d" * 64, keep=2)
+    module = torch.nn.Linear(2, 1)
+    optimiser = torch.optim.AdamW(module.parameters())
+    for step in (10, 20):
+        store.save(step, module, optimiser, {})
+    for name in ("step-000000010", "step-000000020"):
+        (store.folder / name / "model.safetensors").write_bytes(b"damaged")
+    assert store.latest() is None
+    for step in (5, 15):
+        store.save(step, module, optimiser, {})
+        assert store.latest() == store.folder / f"step-{step:09d}"
+    assert sorted(folder.name for folder in store.folder.glob("step-*")) == ["step-000000005", "step-000000015"]
+
+
+def test_a_towers_folder_counts_in_the_digest(small: SmallData, tmp_path: Path) -> None:
+    folder = tmp_path / "tower"
+    folder.mkdir()
+    for name in ("config.json", "model-00001-of-00001.safetensors", "sentencepiece.bpe.model", "README.md", ".hidden"):
+        (folder / name).write_text("one")
+    text = {"kind": "pretrained", "name": str(folder)}
+    image = {"library": "hugging_face", "name": str(folder)}
+    towers = [
+        experiment("align", model={"text": text}).model,
+        experiment("align", model={"image": image}).model,
+    ]
+    names = ["config.json", "model-00001-of-00001.safetensors", "sentencepiece.bpe.model"]
+    for model in towers:
+        assert [file.name for file in tower_files(model)] == names
+    assert [file.name for file in tower_files(experiment("align").model, folder)] == names
+    assert tower_files(experiment("align").model) == []
+    before = run_digest(experiment("align"), tower_files(towers[0]))
+    (folder / "README.md").write_text("two")
+    assert run_digest(experiment("align"), tower_files(towers[0])) == before
+    (folder / "sentencepiece.bpe.model").write_text("two")
+    assert run_digest(experiment("align"), tower_files(towers[0])) != before

@@ -15,15 +15,23 @@ from hypothesis import strategies as st
 from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
 
 from mmclip.config.training import DataSettings, LanguageModelling, TextMix, Tokenizer
-from mmclip.data.corpus import Corpus, read_texts
+from mmclip.data.corpus import Corpus
 from mmclip.data.masking import NOT_MASKED, MaskedBatches, mask_tokens
+from mmclip.data.randomness import id_hashes
+from mmclip.data.texts import SplitTexts, with_places
 from mmclip.errors import UserError
 from mmclip.models.dual_encoder import DualEncoder
 from mmclip.training.sources import read_studies
 from mmclip.training.text import LanguageModel, masked_language_model
-from mmclip.training.text_alignment import nearest_is_translation, parallel_sentences, sentence_features
+from mmclip.training.text_alignment import (
+    nearest_is_translation,
+    parallel_sentences,
+    sentence_features,
+    translated_sentences,
+)
 from mmclip.training.text_stage import pretrain_text
-from mmclip.training.tokenizer import SPECIAL, train_tokenizer
+from mmclip.training.tokenizer import SPECIAL, sample_sentences, train_tokenizer
+from tests.data.given_texts import GivenTexts
 from tests.training.conftest import LANGUAGES, SENTENCES, SmallData, experiment
 
 SCRIPTS = {
@@ -52,23 +60,37 @@ SCRIPTS = {
 
 
 def test_a_trained_tokenizer_keeps_every_script() -> None:
-    texts = pl.DataFrame({"language": list(SCRIPTS), "sentences": [[text] for text in SCRIPTS.values()]})
-    tokenizer = train_tokenizer(texts, Tokenizer(vocabulary=600))
+    tokenizer = train_tokenizer(list(SCRIPTS.values()), Tokenizer(vocabulary=600))
     for text in SCRIPTS.values():
         ids = tokenizer(text)["input_ids"]
         assert tokenizer.unk_token_id not in ids
         assert tokenizer.decode(ids, skip_special_tokens=True) == text
     assert tokenizer("a", "b")["input_ids"][0] == tokenizer.cls_token_id
     assert [tokenizer.convert_tokens_to_ids(name) for name in SPECIAL.values()] == [0, 1, 2, 3, 4]
-    again = train_tokenizer(texts.reverse(), Tokenizer(vocabulary=600))
-    assert again.backend_tokenizer.to_str() == tokenizer.backend_tokenizer.to_str(), (
-        "the order of texts does not matter"
+
+
+def test_a_tokenizer_learns_from_the_same_sentences_of_texts_in_any_order() -> None:
+    rows = [
+        (f"s{study:02d}", code, [text, f"{text} {study % 9}"]) for study in range(30) for code, text in SCRIPTS.items()
+    ]
+    texts = pl.DataFrame(rows, schema=["study_id", "language", "sentences"], orient="row")
+    texts = texts.with_columns(indices=pl.lit([0, 1]))
+    chosen = sample_sentences(GivenTexts(texts, list(SCRIPTS)), 3 * len(SCRIPTS))
+    other_way = GivenTexts(texts.reverse(), list(reversed(SCRIPTS)))
+    assert chosen == sample_sentences(other_way, 3 * len(SCRIPTS))
+    assert len(set(chosen)) == len(chosen) == 3 * len(SCRIPTS)
+    for text in SCRIPTS.values():
+        wordings = {text, *(f"{text} {number}" for number in range(9))}
+        by_hash = sorted(wordings, key=lambda one: (int(id_hashes([one])[0]), one))
+        assert [one for one in chosen if one in wordings] == by_hash[:3]
+    few = sample_sentences(GivenTexts(texts, [*SCRIPTS, "xxx_Latn"]), 10**6)
+    assert sorted(few) == sorted({text for _, _, both in rows for text in both}), (
+        "a language without texts has no share"
     )
 
 
 def test_a_saved_tokenizer_is_the_same(tmp_path: Path) -> None:
-    texts = pl.DataFrame({"language": list(SCRIPTS), "sentences": [[text] for text in SCRIPTS.values()]})
-    tokenizer = train_tokenizer(texts, Tokenizer(vocabulary=600))
+    tokenizer = train_tokenizer(list(SCRIPTS.values()), Tokenizer(vocabulary=600))
     tokenizer.save_pretrained(tmp_path)
     loaded = AutoTokenizer.from_pretrained(tmp_path)
     for text in SCRIPTS.values():
@@ -77,9 +99,8 @@ def test_a_saved_tokenizer_is_the_same(tmp_path: Path) -> None:
 
 def test_a_vocabulary_below_the_alphabet_is_refused() -> None:
     characters = "".join(chr(number) for number in range(0x4E00, 0x4E00 + 900))
-    texts = pl.DataFrame({"language": ["zho_Hans"], "sentences": [[characters]]})
     with pytest.raises(UserError, match=r"tokenizer\.vocabulary: 300 does not fit"):
-        train_tokenizer(texts, Tokenizer(vocabulary=300))
+        train_tokenizer([characters], Tokenizer(vocabulary=300))
 
 
 @given(seed=st.integers(0, 1000), share=st.floats(0.01, 0.9))
@@ -107,9 +128,9 @@ def test_masks_are_eighty_ten_ten() -> None:
 
 def batches(small: SmallData, **changes: Any) -> tuple[MaskedBatches, Any]:
     studies = read_studies(small.ingest)
-    texts = read_texts(small.corpus, studies, "train", LANGUAGES)
-    tokenizer = train_tokenizer(texts, Tokenizer(vocabulary=400))
-    corpus = Corpus.build(texts, LANGUAGES, tokenizer, 250)
+    texts = SplitTexts(small.corpus, studies, "train", LANGUAGES)
+    tokenizer = train_tokenizer(sample_sentences(texts, 1000), Tokenizer(vocabulary=400))
+    corpus = Corpus.build(texts, tokenizer, 250)
     mix = TextMix(one=1, several=1, all=1)
     settings = LanguageModelling(**changes)
     made = MaskedBatches(
@@ -315,11 +336,16 @@ def test_parallel_sentences_are_distinct_on_both_sides() -> None:
         ("c", "eng_Latn", ["Untranslated."], [0]),
     ]
     texts = pl.DataFrame(rows, schema=["study_id", "language", "sentences", "indices"], orient="row")
-    english, german = parallel_sentences(texts, "deu_Latn", 10)
+    codes = ["deu_Latn", "eng_Latn", "fra_Latn"]
+    english, german = translated_sentences(GivenTexts(texts, codes), 10).pop("deu_Latn")
     assert len(english) == len(set(english)) == len(german) == len(set(german)) == 2
     assert "No effusion." in english and "Frei." in german and "Untranslated." not in english
-    assert parallel_sentences(texts.reverse(), "deu_Latn", 10) == (english, german)
-    assert len(parallel_sentences(texts, "deu_Latn", 1)[0]) == 1
+    given = GivenTexts(texts, codes)
+    both = [with_places(given.of(code)).reverse() for code in ("eng_Latn", "deu_Latn")]
+    assert parallel_sentences(both[0], both[1], 10) == (english, german)
+    assert len(parallel_sentences(both[0], both[1], 1)[0]) == 1
+    assert translated_sentences(given, 1) == {}, "of one sentence nothing can be asked"
+    assert translated_sentences(GivenTexts(texts, ["deu_Latn"]), 10) == {}
 
 
 def test_retrieval_is_the_share_of_translations_found_first() -> None:

@@ -100,7 +100,6 @@ def small_config(
         source = config["datasets"][name]
         source["root"] = str(made(folder / name))
         source["hold_out"][0]["per_class"] = PER_CLASS
-        config["evaluate"]["benchmarks"][name]["prompts"] = str(CHECKOUT / "config/prompts/classes.yaml")
     config["datasets"]["mimic"].pop("reports")
     config["train_on"] = [name for name in config["train_on"] if name in config["datasets"]]
     config["evaluate"]["resamples"] = 20

@@ -9,14 +9,15 @@ from pathlib import Path
 sys.path.insert(0, workflow.basedir)
 from mmclip import liveness, provenance
 from mmclip.config.documents import read_settings
-from mmclip.ingest import watched
+from mmclip.ingest import kinds, watched
 from snakemake.exceptions import WorkflowError
 
 RESULTS = f"{config['results']}/{config['run']}"
 LANGUAGES = config["languages"]
 SOURCE = config["filter"]["source"]
 DATASETS = config["datasets"]
-SHARDS = [f"{dataset}-{shard:03d}" for dataset in DATASETS for shard in range(config["shards"])]
+SHARDS_OF = {name: 1 if one["kind"] in kinds.WITHOUT_REPORTS else config["shards"] for name, one in DATASETS.items()}
+SHARDS = [f"{dataset}-{shard:03d}" for dataset, count in SHARDS_OF.items() for shard in range(count)]
 DATASET_OF = {shard: shard.rpartition("-")[0] for shard in SHARDS}
 TRAINED = config["train_on"] or list(DATASETS)
 TRAINED_SHARDS = [shard for shard in SHARDS if DATASET_OF[shard] in TRAINED]
@@ -100,7 +101,7 @@ def code(stage, *modules):
 
 def shard_number(wildcards):
     """NUMBER/COUNT of a shard."""
-    return f"{int(wildcards.shard.rpartition('-')[2])}/{config['shards']}"
+    return f"{int(wildcards.shard.rpartition('-')[2])}/{SHARDS_OF[DATASET_OF[wildcards.shard]]}"
 
 
 def corpus(wildcards):
@@ -124,12 +125,14 @@ def text_model(wildcards):
     return [f"{RESULTS}/pretrain_text/{name}"] if name else []
 
 
-def pretrained_text(wildcards):
-    """The digest of the model folder that an experiment's text encoder comes from; a name of the hub has none."""
+def pretrained_towers(wildcards):
+    """The digests of the model folders that an experiment's encoders come from; a name of the hub has none."""
     experiment = EXPERIMENTS[wildcards.experiment]
-    tower, folder = experiment["model"]["text"], Path(experiment["model"]["text"]["name"])
-    own = tower["kind"] == "pretrained" and not experiment.get("text_experiment")
-    return provenance.model_digest(folder) if own and folder.is_dir() else ""
+    image, text = experiment["model"]["image"], experiment["model"]["text"]
+    folders = [Path(image["name"])] if image["library"] == "hugging_face" else []
+    if text["kind"] == "pretrained" and not experiment["text_experiment"]:
+        folders.append(Path(text["name"]))
+    return [provenance.model_digest(folder) for folder in folders if folder.is_dir()]
 
 
 def objectives(wildcards):
@@ -200,10 +203,30 @@ def judged(wildcards):
     return model + sorted(str(file) for file in folder.glob("*.csv") if file.name != "model.csv")
 
 
+def agreement(wildcards):
+    """What is known of the marks, where there are any; a model that has not marked is not asked for the report."""
+    marks = judged(wildcards)
+    return [f"{RESULTS}/validate/agreement.json"] if marks and all(map(os.path.exists, marks)) else []
+
+
+def run_parts(wildcards, input):
+    """What the run consists of, as one JSON argument: the report shows nothing of what else lies in its folder."""
+    parts = {
+        "datasets": list(DATASETS),
+        "languages": LANGUAGES,
+        "shards": SHARDS,
+        "experiments": list(EXPERIMENTS),
+        "tasks": TASKS,
+        "benchmarks": list(config["evaluate"]["benchmarks"]),
+        "judged": bool(input.agreement),
+    }
+    return json.dumps(parts)
+
+
 def prompts(wildcards):
-    """The prompts of a benchmark that has a file of them."""
+    """The prompts of a benchmark that has a file of them; like every file of the config's, from the checkout on."""
     benchmark = config["evaluate"]["benchmarks"][wildcards.dataset]
-    return [benchmark["prompts"]] if "prompts" in benchmark else []
+    return [str(Path(workflow.basedir, benchmark["prompts"]))] if "prompts" in benchmark else []
 
 
 def benchmark_corpus(wildcards):
@@ -269,5 +292,8 @@ def launcher(wildcards):
 
 
 def translation_gpus(wildcards):
-    """GPUs of a translation job: a neural engine uses one unless it is told to stay on the CPU."""
+    """GPUs of a translation job: a neural engine uses one, unless it stays on the CPU or there is nothing to translate."""
+    kind = DATASETS[DATASET_OF[wildcards.shard]]["kind"]
+    if kind in kinds.WITHOUT_REPORTS or (wildcards.language == SOURCE and kind in kinds.ENGLISH_REPORTS):
+        return 0
     return int(any(engine.get("device", "cpu") != "cpu" for engine in engines(wildcards)))

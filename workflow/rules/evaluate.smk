@@ -20,11 +20,11 @@ rule benchmark:
         languages=LANGUAGES,
         corpus=lambda wildcards, input: f"--corpus {RESULTS}/filter/filtered/corpus" if input.corpus else "",
         shards=dataset_shards,
-        engine=config["translate"]["engine"],
+        engines=" ".join(f"{code}={'/'.join(engine_chain(code))}" for code in LANGUAGES),
         code=code("benchmark"),
     shell:
         "python -m mmclip benchmark {wildcards.dataset} {input.ingest} --split {wildcards.split}"
-        " --languages '{params.languages}' {params.corpus} --shards '{params.shards}' --engine {params.engine}"
+        " --languages '{params.languages}' {params.corpus} --shards '{params.shards}' --engine '{params.engines}'"
         " --settings {params.settings:q} -o {output} > {log} 2>&1"
 
 

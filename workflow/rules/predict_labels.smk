@@ -19,6 +19,7 @@ rule predict_labels:
         gpu=min(config["gpus"], 1),
     params:
         settings=experiment_settings,
+        pretrained=pretrained_towers,
         checkpoints=lambda wildcards: f"{RESULTS}/checkpoints/{wildcards.experiment}",
         code=code("predict_labels"),
     shell:

@@ -17,13 +17,15 @@ rule pretrain:
         "../../envs/mmclip.yaml"
     threads: config["threads"]["train"]
     resources:
-        mem_mb=16000,
+        # A rank: 4 GB for 216,000 reports in 21 languages (benchmarks/corpus.py), 5 GB for a copy of XLM-R's weights
+        # with the optimiser's state, 3 GB for torch and CUDA; a third of it again is to spare.
+        mem_mb=16000 * max(1, config["gpus"]),
         runtime=2880,
         gpu=config["gpus"],
     params:
         launcher=launcher,
         settings=experiment_settings,
-        pretrained=pretrained_text,
+        pretrained=pretrained_towers,
         text=lambda wildcards, input: f"--text-model {input.text}/model" if input.text else "",
         checkpoints=lambda wildcards: f"{RESULTS}/checkpoints/{wildcards.experiment}",
         corpus=corpus_folder,

@@ -13,13 +13,15 @@ rule pretrain_text:
         "../../envs/mmclip.yaml"
     threads: config["threads"]["train"]
     resources:
-        mem_mb=8000,
+        # A rank: 4 GB for 216,000 reports in 21 languages (benchmarks/corpus.py), 5 GB for a copy of XLM-R's weights
+        # with the optimiser's state, 3 GB for torch and CUDA; a third of it again is to spare.
+        mem_mb=16000 * max(1, config["gpus"]),
         runtime=1440,
         gpu=config["gpus"],
     params:
         launcher=launcher,
         settings=experiment_settings,
-        pretrained=pretrained_text,
+        pretrained=pretrained_towers,
         checkpoints=lambda wildcards: f"{RESULTS}/checkpoints/{wildcards.experiment}",
         corpus=corpus_folder,
         shards=TRAINED_SHARDS,

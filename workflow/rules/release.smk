@@ -24,7 +24,8 @@ rule release:
         runtime=60,
     params:
         engines=translated_by,
+        labels=", else ".join(config["disambiguate"]["label_sources"]),
         code=code("release"),
     shell:
         "python -m mmclip release {input.model}/model --metrics '{input.metrics}' --benchmark '{input.benchmarks}'"
-        " {params.engines} -o {output} > {log} 2>&1"
+        " {params.engines} --labels-from '{params.labels}' -o {output} > {log} 2>&1"

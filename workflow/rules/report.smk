@@ -2,14 +2,29 @@ rule report:
     """One page with everything that was measured."""
     input:
         metrics=expand(
-            "<results>/evaluate/{experiment}/{task}/{dataset}/metrics.json",
+            "<results>/evaluate/{experiment}/{task}/{dataset}/{file}",
             experiment=ALIGNED,
             task=TASKS,
             dataset=config["evaluate"]["benchmarks"],
+            file=("metrics.json", "predictions.parquet"),
         ),
+        models=expand("<results>/pretrain/{experiment}", experiment=ALIGNED),
         text_models=expand("<results>/pretrain_text/{experiment}", experiment=TEXT_MODELS),
         targets="<results>/disambiguate/targets.parquet",
+        ingested=expand("<results>/ingest/{dataset}", dataset=DATASETS),
+        labels=expand(
+            "<results>/label/{shard}.{table}.parquet",
+            shard=SHARDS,
+            table=("labels", "sentence_labels"),
+        ),
+        filtered=expand(
+            "<results>/filter/filtered/{table}/{language}/{shard}.parquet",
+            table=("sentences", "corpus", "rejected"),
+            language=LANGUAGES,
+            shard=SHARDS,
+        ),
         faults="<results>/filter/filtered/faults_report.json",
+        agreement=agreement,
         real=real_result,
     output:
         report("<results>/report/report.html", caption="../report/report.rst", category="Report"),
@@ -24,7 +39,9 @@ rule report:
         runtime=120,
     params:
         settings=settings("report"),
+        parts=run_parts,
         results=lambda wildcards, output: Path(output[0]).parents[1],
         code=code("report"),
     shell:
-        "python -m mmclip report {params.results} --settings {params.settings:q} -o {output} > {log} 2>&1"
+        "python -m mmclip report {params.results} --parts {params.parts:q} --settings {params.settings:q}"
+        " -o {output} > {log} 2>&1"

@@ -1,3 +1,7 @@
+localrules:
+    plan,
+
+
 rule plan:
     """Say what the run will cost, before anything is spent."""
     output:
@@ -9,6 +13,7 @@ rule plan:
     priority: 100
     conda:
         "../../envs/mmclip.yaml"
+    threads: os.cpu_count()  # of which Snakemake gives it as many as the run has
     resources:
         mem_mb=1000,
         runtime=10,
@@ -16,7 +21,7 @@ rule plan:
         config=whole_config,
         code=code("plan"),
     shell:
-        "python -m mmclip plan --configfile {params.config:q} --cores $(nproc) 2> {log} | tee {output}"
+        "python -m mmclip plan --configfile {params.config:q} --cores {threads} 2> {log} | tee {output}"
 
 
 rule reproduce_3mclip:

@@ -31,6 +31,11 @@ def learned_scale(model: Any) -> float:
     return DEFAULT_SCALE if learned is None else float(learned.detach().exp())
 
 
+def edge(size: Any) -> int:
+    """Pixels along the longer edge of a size: one number or a pair; 0 where a model says none."""
+    return int(max(size)) if isinstance(size, list | tuple) else int(size or 0)
+
+
 def batches(items: Any, size: int = BATCH) -> list[Any]:
     """Consecutive parts."""
     return [items[start : start + size] for start in range(0, len(items), size)]

@@ -48,7 +48,7 @@ class BioVilTModel:
         )
         self.text = Bert(folder, text, "bert.", text_file, max_tokens=1 << 30)
         self.text_head = _text_head(text, "cls_projection_head.", text_file).to(place)
-        self.digest, self.logit_scale = weights_digest(folder), DEFAULT_SCALE
+        self.digest, self.logit_scale, self.size = weights_digest(folder), DEFAULT_SCALE, RESIZED
 
     def images(self, pixels: NDArray[np.uint8]) -> Embeddings:
         """[n, H, W] grey images -> [n, D] embeddings of length 1."""

@@ -74,6 +74,7 @@ class CxrClipModel:
             ]
         )
         self.digest, self.logit_scale = weights_digest(folder), scale(tensors, DEFAULT_SCALE)
+        self.size = SIZE
 
     def images(self, pixels: NDArray[np.uint8]) -> Embeddings:
         """[n, H, W] grey images -> [n, D] embeddings of length 1."""

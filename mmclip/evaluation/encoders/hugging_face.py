@@ -13,13 +13,22 @@ from torch import Tensor
 from transformers import AutoModel, AutoProcessor
 
 from mmclip.errors import UserError
-from mmclip.evaluation.encoders.batches import Embeddings, batches, device, first_line, learned_scale, pictures, unit
+from mmclip.evaluation.encoders.batches import (
+    Embeddings,
+    batches,
+    device,
+    edge,
+    first_line,
+    learned_scale,
+    pictures,
+    unit,
+)
 from mmclip.models.digest import weights_digest
 from mmclip.models.text_encoder import positions
 
 
 class HuggingFaceModel:
-    """A folder of a model with its processor."""
+    """A folder of a model with its processor; it computes in float32, and Python files in the folder are never run."""
 
     def __init__(self, folder: Path) -> None:
         processors: Any = AutoProcessor
@@ -27,10 +36,14 @@ class HuggingFaceModel:
             raise UserError(f"hf:{folder}: no such folder; save the model there with save_pretrained()")
         self.device = device()
         try:
-            model: Any = AutoModel.from_pretrained(folder, use_safetensors=True, local_files_only=True)
-            self.processor = processors.from_pretrained(folder, local_files_only=True)
+            model: Any = AutoModel.from_pretrained(
+                folder, use_safetensors=True, local_files_only=True, trust_remote_code=False, dtype=torch.float32
+            )
+            self.processor = processors.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         except (OSError, ValueError) as error:
-            raise UserError(f"hf:{folder}: transformers cannot load it ({first_line(error)})") from error
+            own_code = "trust_remote_code" in str(error)
+            reason = "it needs Python code of its own, and mmclip runs none" if own_code else first_line(error)
+            raise UserError(f"hf:{folder}: transformers cannot load it ({reason})") from error
         if not (hasattr(model, "get_image_features") and hasattr(self.processor, "image_processor")):
             raise UserError(
                 f"hf:{folder}: {type(model).__name__} with {type(self.processor).__name__} is no model of images and "
@@ -39,6 +52,7 @@ class HuggingFaceModel:
         self.model = model.to(self.device).eval()
         self.digest = weights_digest(folder)
         self.logit_scale = learned_scale(self.model)
+        self.size = edge(getattr(getattr(model.config, "vision_config", None), "image_size", 0))
 
     def images(self, pixels: NDArray[np.uint8]) -> Embeddings:
         """[n, H, W] grey images, repeated in three channels -> [n, D] embeddings of length 1."""

@@ -46,6 +46,7 @@ class MedClipModel:
         self.text = Bert(folder / "text", tensors, "text_model.model.", path, MAX_TOKENS)
         self.text_head = linear(tensors, "text_model.projection_head.", path).to(place)
         self.digest, self.logit_scale = weights_digest(folder), scale(tensors, DEFAULT_SCALE)
+        self.size = SIZE
 
     def images(self, pixels: NDArray[np.uint8]) -> Embeddings:
         """[n, H, W] grey images -> [n, D] embeddings of length 1."""

@@ -1,0 +1,18 @@
+"""What a run consists of, by its config: for the commands that are given one."""
+
+from __future__ import annotations
+
+from mmclip.config.report import RunParts
+from mmclip.config.root import Config
+
+
+def parts_of(config: Config) -> RunParts:
+    """The names that the config gives, as the workflow uses them (``run_parts`` of ``workflow/rules/common.smk``)."""
+    return RunParts(
+        datasets=tuple(config.datasets),
+        languages=config.languages,
+        shards=tuple(f"{name}-{number:03d}" for name in config.datasets for number in range(config.shards)),
+        experiments=tuple(config.experiments),
+        tasks=config.evaluate.tasks,
+        benchmarks=tuple(config.evaluate.benchmarks),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mmclip.config.kinds import shard_count
 from mmclip.config.report import RunParts
 from mmclip.config.root import Config
 
@@ -11,7 +12,11 @@ def parts_of(config: Config) -> RunParts:
     return RunParts(
         datasets=tuple(config.datasets),
         languages=config.languages,
-        shards=tuple(f"{name}-{number:03d}" for name in config.datasets for number in range(config.shards)),
+        shards=tuple(
+            f"{name}-{number:03d}"
+            for name, source in config.datasets.items()
+            for number in range(shard_count(source.kind, config.shards))
+        ),
         experiments=tuple(config.experiments),
         tasks=config.evaluate.tasks,
         benchmarks=tuple(config.evaluate.benchmarks),

@@ -9,9 +9,9 @@ import pytest
 
 from mmclip import provenance
 from mmclip.cli import main
+from mmclip.config import kinds
 from mmclip.config.ingest import FOLDER_SOURCES, KINDS, ReportedSource, parse_source
 from mmclip.errors import UserError
-from mmclip.ingest import kinds
 from tests.ingest.trees import Tree
 
 ADAPTERS = provenance.ROOT / "mmclip/ingest/adapters"

@@ -117,13 +117,13 @@ def test_a_data_set_of_the_run_that_was_not_ingested_counts_as_restricted(tmp_pa
 
 def test_the_parts_of_a_config_are_those_that_the_workflow_names() -> None:
     config = parse(Config, {
-        "datasets": {"phantom": {"kind": "phantom"}, "other": {"kind": "phantom"}}, "shards": 2,
+        "datasets": {"phantom": {"kind": "phantom"}, "other": {"kind": "chexpert", "root": "x"}}, "shards": 2,
         "experiments": {"clip": "x.yaml"}, "languages": ["eng_Latn"],
         "evaluate": {"tasks": ["zero_shot"], "benchmarks": {"phantom": {"kind": "phantom"}}},
     })  # fmt: skip
     assert parts_of(config) == RunParts(
         datasets=("phantom", "other"), languages=("eng_Latn",), experiments=("clip",), tasks=("zero_shot",),
-        shards=("phantom-000", "phantom-001", "other-000", "other-001"), benchmarks=("phantom",),
+        shards=("phantom-000", "phantom-001", "other-000"), benchmarks=("phantom",),
     )  # fmt: skip
 
 

@@ -8,15 +8,16 @@ from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
 from mmclip import liveness, provenance
+from mmclip.config import kinds
 from mmclip.config.documents import read_settings
-from mmclip.ingest import kinds, watched
+from mmclip.ingest import watched
 from snakemake.exceptions import WorkflowError
 
 RESULTS = f"{config['results']}/{config['run']}"
 LANGUAGES = config["languages"]
 SOURCE = config["filter"]["source"]
 DATASETS = config["datasets"]
-SHARDS_OF = {name: 1 if one["kind"] in kinds.WITHOUT_REPORTS else config["shards"] for name, one in DATASETS.items()}
+SHARDS_OF = {name: kinds.shard_count(one["kind"], config["shards"]) for name, one in DATASETS.items()}
 SHARDS = [f"{dataset}-{shard:03d}" for dataset, count in SHARDS_OF.items() for shard in range(count)]
 DATASET_OF = {shard: shard.rpartition("-")[0] for shard in SHARDS}
 TRAINED = config["train_on"] or list(DATASETS)

@@ -9,3 +9,8 @@ WITHOUT_REPORTS = frozenset(
 
 ENGLISH_REPORTS = frozenset({"phantom", "mimic_cxr", "chexpert_plus", "open_i"})
 """Their English texts are the reports themselves, and need no translation."""
+
+
+def shard_count(kind: str, shards: int) -> int:
+    """How many shards a data set has where the config says `shards`."""
+    return 1 if kind in WITHOUT_REPORTS else shards

@@ -31,7 +31,6 @@ from mmclip.models.output import OPEN_CLIP_CONFIG
 WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors")
 """Where open_clip looks first; without one of them it might read pickled weights."""
 
-
 CODE = ("auto_map", "trust_remote_code")
 """Keys that have transformers run Python files of a folder; open_clip lets it ask whether it may."""
 HUB_FILES = ("config.json", "tokenizer_config.json")
@@ -54,9 +53,8 @@ class OpenClipModel:
             self.tokenizer = open_clip.get_tokenizer(name)
         except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
             raise UserError(f"open_clip:{folder}: open_clip cannot load it ({first_line(error)})") from error
-        self.model = (
-            model.to(device()).float().eval()
-        )  # a text tower of transformers comes in the type it was stored in
+        # float32, since a text tower of transformers comes in the type that it was stored in
+        self.model = model.to(device()).float().eval()
         self.digest = weights_digest(folder)
         self.logit_scale = learned_scale(self.model)
         self.size = edge(getattr(self.model.visual, "image_size", 0))

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedTokenizerFast
 
 from mmclip.config.augmentation import Augmentation
 from mmclip.config.training import ExperimentSettings
 from mmclip.data.alignment import AlignmentBatches
 from mmclip.data.corpus import Corpus
 from mmclip.data.packed import PackedImages
-from mmclip.data.texts import SplitTexts, Texts
+from mmclip.data.texts import SplitTexts
 from mmclip.errors import NothingToSample, UserError
 from mmclip.models.dual_encoder import DualEncoder
 from mmclip.models.tokenizer import load_tokenizer
@@ -35,7 +34,7 @@ from mmclip.training.sources import (
     read_studies,
     tower_files,
 )
-from mmclip.training.tokenizer import sample_sentences, train_tokenizer
+from mmclip.training.tokenizer import own_tokenizer
 
 log = logging.getLogger("mmclip.training")
 
@@ -152,7 +151,7 @@ class _Sources:
         self.targets = read_table(targets, TARGETS)
         self.languages = settings.data.chosen_languages()
         self.train_texts = SplitTexts(corpus, self.studies, "train", self.languages)
-        self.tokenizer = _tokenizer(settings, text_model, self.train_texts)
+        self.tokenizer = load_tokenizer(text_model) if text_model else own_tokenizer(settings, self.train_texts)
 
     def batches(self, split: str, decoupled: bool, world: World, data: Any = None) -> AlignmentBatches:
         """Batches of a split."""
@@ -182,12 +181,3 @@ class _Sources:
         except NothingToSample as error:
             log.info("pretrain: no validation (%s)", error)
             return None
-
-
-def _tokenizer(settings: ExperimentSettings, text_model: Path | None, texts: Texts) -> PreTrainedTokenizerFast:
-    """The pretrained text model's tokenizer, or one trained on the texts of the training split."""
-    if text_model is not None:
-        return load_tokenizer(text_model)
-    if settings.model.text.kind == "pretrained":
-        return load_tokenizer(settings.model.text.name)
-    return train_tokenizer(sample_sentences(texts, settings.tokenizer.sentences), settings.tokenizer)

@@ -19,7 +19,6 @@ from mmclip.data.masking import MaskedBatches
 from mmclip.data.ragged import Ints
 from mmclip.data.texts import DistinctTexts, SplitTexts, Texts
 from mmclip.errors import NothingToSample, UserError
-from mmclip.models.tokenizer import load_tokenizer
 from mmclip.tables.files import atomic, write_json
 from mmclip.training.checkpoint import Checkpoints, run_digest
 from mmclip.training.distributed import World, barrier, join_world
@@ -33,7 +32,7 @@ from mmclip.training.text import (
     score_languages,
 )
 from mmclip.training.text_alignment import score_retrieval, translated_sentences
-from mmclip.training.tokenizer import sample_sentences, train_tokenizer
+from mmclip.training.tokenizer import own_tokenizer
 
 log = logging.getLogger("mmclip.training")
 
@@ -72,7 +71,7 @@ def pretrain_text(
         languages = settings.data.chosen_languages()
         texts = SplitTexts(corpus, studies, "train", languages)
         tower = settings.model.text
-        tokenizer = _tokenizer(settings, texts)
+        tokenizer = own_tokenizer(settings, texts)
         learned = DistinctTexts(texts) if settings.language_modelling.distinct else texts
         batches = _batches(settings, learned, studies, tokenizer, world)
         torch.manual_seed(settings.seed)
@@ -108,13 +107,6 @@ def pretrain_text(
                 write_json(curve, folder / "training_curve.json")
         barrier()
     return summary
-
-
-def _tokenizer(settings: ExperimentSettings, texts: Texts) -> PreTrainedTokenizerFast:
-    """The pretrained model's tokenizer, or one trained on the texts of the training split."""
-    if settings.model.text.kind == "pretrained":
-        return load_tokenizer(settings.model.text.name)
-    return train_tokenizer(sample_sentences(texts, settings.tokenizer.sentences), settings.tokenizer)
 
 
 def _batches(

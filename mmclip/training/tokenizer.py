@@ -12,15 +12,24 @@ import sentencepiece
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from mmclip.config.training import ExperimentSettings
 from mmclip.config.training import Tokenizer as TokenizerSettings
 from mmclip.data.randomness import id_hashes
 from mmclip.data.texts import Texts
 from mmclip.errors import UserError
+from mmclip.models.tokenizer import load_tokenizer
 
 SPECIAL = {"cls_token": "<s>", "pad_token": "<pad>", "sep_token": "</s>", "unk_token": "<unk>", "mask_token": "<mask>"}
 """XLM-R's special tokens, in the order of their ids."""
 
 HASHED_AT_ONCE = 50_000
+
+
+def own_tokenizer(settings: ExperimentSettings, texts: Texts) -> PreTrainedTokenizerFast:
+    """The tokenizer that the settings' text tower brings, or one trained on the texts of the training split."""
+    if settings.model.text.kind == "pretrained":
+        return load_tokenizer(settings.model.text.name)
+    return train_tokenizer(sample_sentences(texts, settings.tokenizer.sentences), settings.tokenizer)
 
 
 def train_tokenizer(sentences: Sequence[str], settings: TokenizerSettings) -> PreTrainedTokenizerFast:
